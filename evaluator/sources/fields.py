@@ -1,0 +1,56 @@
+"""Field types that settings and queries of several sources share: durations, sizes, strict models.
+
+This module knows how such a field is written in TOML. It never knows a source, and never does I/O.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from evaluator.engine.units import format_duration, parse_duration, parse_quantity
+
+
+def _seconds(value: object) -> float:
+    """Return the seconds of a duration such as `"1h30m"`; raise `ValueError` for anything else, 0 included."""
+    if not isinstance(value, str):
+        msg = 'is not a duration; write it in quotes with a unit, like "30s", "10m" or "1h30m"'
+        raise ValueError(msg)  # noqa: TRY004 - pydantic collects ValueError, and lets TypeError through.
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        msg = "must be longer than 0"
+        raise ValueError(msg)
+    return seconds
+
+
+def _bytes(value: object) -> int:
+    """Return the bytes of a size such as `"64MB"`; raise `ValueError` for anything else, 0 included."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        msg = 'is not a size; write a number of bytes, or a size in quotes like "64MB"'
+        raise ValueError(msg)  # noqa: TRY004 - pydantic collects ValueError, and lets TypeError through.
+    size = int(parse_quantity(value, "bytes"))
+    if size <= 0:
+        msg = "must be larger than 0"
+        raise ValueError(msg)
+    return size
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["10s", "1m", "1h30m"]}),
+]
+"""A duration longer than 0, written `"10s"`, kept in seconds, and dumped as it is written."""
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    WithJsonSchema({"anyOf": [{"type": "string", "examples": ["64MB"]}, {"type": "integer", "minimum": 1}]}),
+]
+"""A size larger than 0, written `"64MB"` or as a number of bytes."""
+
+
+class Strict(BaseModel):
+    """A frozen model that forbids unknown keys, and whose errors do not quote what was entered: it may be a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
