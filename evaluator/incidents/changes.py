@@ -67,13 +67,7 @@ class Changes:
     def __bool__(self) -> bool:
         """Return whether there is anything to write."""
         return bool(
-            self.alerts
-            or self.series
-            or self.judged
-            or self.incidents
-            or self.events
-            or self.deliveries
-            or self.files
+            self.alerts or self.series or self.judged or self.incidents or self.events or self.deliveries or self.files
         )
 
     def add(self, newer: "Changes") -> None:

@@ -1,7 +1,7 @@
 """An outbox row: what must be told to whom, under which key, due when, in which order.
 
-This module knows the row and every change it can go through (claim, settle, supersede). It never sends: a notifier
-answers with an `Outcome`, and `settle` says what that means for the row.
+This module knows the row and what a notifier may answer. `announce` makes the rows, `outbox` says which is due and what
+an outcome means for it.
 """
 
 from collections.abc import Mapping
@@ -107,7 +107,8 @@ class Delivery:
 class Accepted:
     """The receiver took it."""
 
-    note: str = ""
+    queued: bool = False
+    """It was only queued for later processing (PagerDuty's 202), so it may still be lost: it is repeated."""
 
 
 @dataclass(frozen=True, slots=True)

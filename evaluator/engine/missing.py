@@ -1,0 +1,32 @@
+"""What it means that a series which was seen before is not in a good answer.
+
+This module knows one number: for how many seconds of *good* answers the series has been missing. Failed polls never
+count, so a source that is down makes nothing missing.
+"""
+
+from evaluator.engine.alerts import Verdict
+from evaluator.engine.rules import NoDataPolicy, Rule
+
+MISSING_STEPS = 3
+"""A series is missing after this many steps (plus the rule's `lag`) of good answers without it."""
+
+FORGET_AFTER = 86_400.0
+"""Seconds of good answers without a series after which it is forgotten (never before `resolve_after`)."""
+
+
+def is_missing(rule: Rule, absent: float) -> bool:
+    """Return whether a series counts as missing after so many seconds of good answers without it."""
+    return absent >= MISSING_STEPS * rule.step + rule.lag
+
+
+def missing_verdict(rule: Rule, absent: float) -> Verdict:
+    """Return what the rule's `no_data` makes of a series that has been missing for so many seconds of good answers."""
+    if not is_missing(rule, absent):
+        return Verdict.UNKNOWN
+    match rule.no_data.policy:
+        case NoDataPolicy.HOLD:
+            return Verdict.UNKNOWN
+        case NoDataPolicy.BREACH:
+            return Verdict.BREACH
+        case NoDataPolicy.RESOLVE:
+            return Verdict.CLEAR if absent >= rule.no_data.resolve_after else Verdict.UNKNOWN

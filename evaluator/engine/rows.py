@@ -1,0 +1,66 @@
+"""Finding the few rows of an answer that matter: those beyond a limit, and those of series that are known already.
+
+With 100,000 quiet series this is a scan over columns. A `Series` key is made only for the rows that are found.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from evaluator.engine.conditions import rows_beyond
+from evaluator.engine.rules import Rule
+from evaluator.engine.samples import Samples, Series, series_of
+
+Reading = tuple[float, float | None]
+"""A value and its own timestamp, if it has one."""
+
+
+def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]) -> dict[Series, list[Reading]]:
+    """Return the readings of every series that is beyond a limit or known, oldest first, by series.
+
+    A known series without a row is not in the result.
+    """
+    rows = {row for tier in rule.tiers for row in rows_beyond(tier.limit, samples.values)}
+    wanted = {series_of(samples.labels[row]) for row in rows} if samples.at is not None else set()
+    # A series of dated samples may have several rows, and all of them are judged, so each one counts as known.
+    rows.update(rows_of(samples, {*known, *wanted}))
+    found: defaultdict[Series, list[Reading]] = defaultdict(list)
+    for row in sorted(rows):
+        found[series_of(samples.labels[row])].append((samples.values[row], samples.at[row] if samples.at else None))
+    if samples.at is not None:
+        for readings in found.values():
+            readings.sort(key=_timestamp)
+    return dict(found)
+
+
+def rows_of(samples: Samples, wanted: Collection[Series]) -> list[int]:
+    """Return the positions of the rows whose series is one of the wanted ones.
+
+    The candidates are narrowed down label by label, which compares strings; only what is left over is put in order and
+    compared as a whole.
+    """
+    if not wanted:
+        return []
+    candidates: Iterable[int] = range(len(samples))
+    for name, values in _values_by_label(wanted).items():
+        candidates = [row for row in candidates if samples.labels[row].get(name) in values]
+    return [row for row in candidates if series_of(samples.labels[row]) in wanted]
+
+
+def all_series(samples: Samples) -> set[Series]:
+    """Return every series of an answer. This is no scan: only rules that must miss a series pay for it."""
+    return {series_of(labels) for labels in samples.labels}
+
+
+def _values_by_label(wanted: Collection[Series]) -> Mapping[str, set[str | None]]:
+    """Return, for each label that any wanted series has, the values that it may have; `None`: may be without it."""
+    names = {name for series in wanted for name, _ in series}
+    values: dict[str, set[str | None]] = {name: set() for name in names}
+    for series in wanted:
+        labels = dict(series)
+        for name in names:
+            values[name].add(labels.get(name))
+    return values
+
+
+def _timestamp(reading: Reading) -> float:
+    return reading[1] if reading[1] is not None else 0.0

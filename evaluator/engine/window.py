@@ -1,0 +1,64 @@
+"""Verdicts that need more than one sample: `datapoints = "M of N"`.
+
+The window is a value of the alert's row, so a restart keeps it. This module never knows where it is kept.
+"""
+
+from evaluator.engine.alerts import Verdict
+from evaluator.engine.conditions import verdict_of
+from evaluator.engine.rules import Tier
+
+Window = tuple[tuple[float, bool], ...]
+"""Samples as (time, beyond the limit?), oldest first."""
+
+SPARE_STEPS = 3
+"""A sample counts while it is no older than N plus this many steps."""
+
+
+def window_size(tier: Tier) -> int:
+    """Return how many samples the tier looks back; 0 where it judges each sample by itself."""
+    sizes = [datapoints.n for datapoints in (tier.datapoints, tier.recover.datapoints) if datapoints]
+    return max(sizes, default=0)
+
+
+def push(window: Window, tier: Tier, value: float, at: float, step: float) -> Window:
+    """Return the window with a sample at its end, without what is too many or too old. NaN is no sample."""
+    if value != value:  # noqa: PLR0124 - NaN.
+        return window
+    size = window_size(tier)
+    oldest = at - (size + SPARE_STEPS) * step
+    kept = [point for point in window if oldest <= point[0] < at]
+    return (*kept, (at, tier.limit.holds(value)))[-size:]
+
+
+def windowed_verdict(tier: Tier, window: Window, value: float, at: float, step: float) -> Verdict:
+    """Return the verdict of the newest sample in the light of the window that it ends.
+
+    Without `datapoints` the sample itself decides what a breach is; without `recover.datapoints` it decides, together
+    with the M of N, what is clear.
+    """
+    alone = verdict_of(tier, value)
+    if alone is Verdict.UNKNOWN:
+        return alone
+    if _breaches(tier, window, alone, at, step):
+        return Verdict.BREACH
+    needed = tier.recover.datapoints
+    if needed is not None:
+        recent = _recent(window, needed.n, at, step)
+        enough = len(recent) == needed.n and sum(beyond for _, beyond in recent) <= needed.m
+        return Verdict.CLEAR if enough and alone is not Verdict.BREACH else Verdict.BETWEEN
+    if tier.recover.limit is not None:
+        return Verdict.CLEAR if alone is Verdict.CLEAR else Verdict.BETWEEN
+    return Verdict.CLEAR
+
+
+def _breaches(tier: Tier, window: Window, alone: Verdict, at: float, step: float) -> bool:
+    if tier.datapoints is None:
+        return alone is Verdict.BREACH
+    recent = _recent(window, tier.datapoints.n, at, step)
+    return sum(beyond for _, beyond in recent) >= tier.datapoints.m
+
+
+def _recent(window: Window, n: int, at: float, step: float) -> Window:
+    """Return the last n samples, none older than n + 3 steps."""
+    oldest = at - (n + SPARE_STEPS) * step
+    return tuple(point for point in window[-n:] if point[0] >= oldest)

@@ -1,0 +1,149 @@
+"""What another rule set means for alerts and incidents that are there already: at a reload, and at a start just the same.
+
+This module compares what each rule was when it was judged last with what it is now. A limit, `for` or text may change
+without anything happening; what the alerts stand on (`Rule.identity`) may not.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from evaluator.engine.alerts import Alert, AlertKey
+from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
+from evaluator.incidents.announce import Circumstances, announce_changed, live_triggers
+from evaluator.incidents.changes import Changes, Judged, SeriesKey
+from evaluator.incidents.decide import close
+from evaluator.incidents.deliveries import DeliveryState
+from evaluator.incidents.grouping import belongs, group_of
+from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident
+from evaluator.incidents.routing import Routes
+from evaluator.incidents.world import World
+
+
+def reload(
+    world: World, rules: RuleSet, now: float, *, routes: Routes, instance: str, ids: Callable[[], str]
+) -> Changes:
+    """Return what the rule set changes. `world` is left as it is: the caller applies and commits."""
+    given = Circumstances(now, routes, instance, ids)
+    changes = _renewed_keys(world, given)
+    known = {*world.judged, *world.alerts, *(incident.rule for incident in world.open_incidents())}
+    for name in sorted(known | set(rules.rules)):
+        rule = rules.get(name)
+        if rule is None:
+            changes.add(_ended(world, name, CloseReason.REMOVED, given))
+            changes.judged[name] = None
+            continue
+        changes.add(_changed(world, rule, given))
+        before = world.judged.get(name)
+        mark = Judged(name, before.at if before else 0.0, rule.identity, rule.mode.value)
+        if mark != before:
+            changes.judged[name] = mark
+    return changes
+
+
+def _changed(world: World, rule: Rule, given: Circumstances) -> Changes:
+    if rule.mode is Mode.OFF:
+        return _ended(world, rule.name, CloseReason.OFF, given)
+    changes = Changes()
+    if rule.mode is Mode.SHADOW:
+        for incident in world.open_incidents(rule.name):
+            changes.add(close(incident, CloseReason.SHADOW, world, given))
+    before = world.judged.get(rule.name)
+    if before is None or not before.identity or before.identity == rule.identity:
+        return changes
+    moves = _moves(json.loads(before.identity), rule)
+    alerts = _moved_alerts(world, rule, moves)
+    changes.alerts.update(alerts)
+    changes.series.update({SeriesKey(rule.name, series): None for series in world.remembered.get(rule.name, {})})
+    if rule.mode is Mode.PAGE:
+        after = [alert for alert in alerts.values() if alert is not None]
+        changes.add(_rehomed(world, rule, after, moves, given))
+    return changes
+
+
+def _ended(world: World, name: str, reason: CloseReason, given: Circumstances) -> Changes:
+    """End everything that a rule had."""
+    changes = Changes(alerts={alert.key: None for alert in world.book(name).values()})
+    changes.series.update({SeriesKey(name, series): None for series in world.remembered.get(name, {})})
+    for incident in world.open_incidents(name):
+        changes.add(close(incident, reason, world, given))
+    return changes
+
+
+def _moves(before: dict[str, object], rule: Rule) -> dict[Severity, Severity]:
+    """Return which severity became which: as many as went away came, so each took the place of one, in order."""
+    tiers = before.get("tiers")
+    old = [Severity(tier) for tier in tiers] if isinstance(tiers, list) else []
+    new = [tier.severity for tier in rule.tiers]
+    went = [severity for severity in old if severity not in new]
+    came = [severity for severity in new if severity not in old]
+    moves = {severity: severity for severity in new}
+    if len(went) == len(came):
+        moves.update(zip(went, came, strict=True))
+    return moves
+
+
+def _moved_alerts(world: World, rule: Rule, moves: dict[Severity, Severity]) -> dict[AlertKey, Alert | None]:
+    """Return the rule's alerts under the severities of now, to be confirmed by the first good answer."""
+    rows: dict[AlertKey, Alert | None] = {}
+    for alert in world.book(rule.name).values():
+        severity = moves.get(alert.severity)
+        if severity is not alert.severity:
+            rows.setdefault(alert.key, None)
+        if severity is not None:
+            moved = replace(alert, severity=severity, edited=True, window=(), sample_at=None)
+            rows[moved.key] = moved
+    return rows
+
+
+def _rehomed(
+    world: World, rule: Rule, alerts: list[Alert], moves: dict[Severity, Severity], given: Circumstances
+) -> Changes:
+    """Give each open incident the group that its worst alert is in now; two that fall together become one."""
+    changes = Changes()
+    taken = set()
+    incidents = sorted(world.open_incidents(rule.name), key=lambda incident: (incident.severity, incident.id))
+    for incident in incidents:
+        mine = [alert for alert in alerts if alert.active and belongs(alert.series, incident.group)]
+        groups = [
+            group_of(rule, alert.series) for alert in sorted(mine, key=lambda alert: (alert.severity, alert.series))
+        ]
+        group = next((group for group in groups if group not in taken), None)
+        if group is None:
+            changes.add(close(incident, CloseReason.EDITED, world, given))
+            continue
+        taken.add(group)
+        changes.add(_relabelled(world, replace(incident, group=group), moves, given))
+    return changes
+
+
+def _relabelled(world: World, incident: Incident, moves: dict[Severity, Severity], given: Circumstances) -> Changes:
+    """Lower the incident with its tier, under the same key. A raise waits for the next breach, which pages."""
+    before = world.incidents[incident.id]
+    severity = moves.get(incident.severity, incident.severity)
+    changes = Changes()
+    if incident.severity.worse_than(severity):
+        incident = replace(incident, severity=severity, updated_at=given.now)
+        text = f"lowered from {before.severity} to {severity}: its rule was edited"
+        changes.events.append(Event(incident.id, given.now, EventKind.LOWERED, text))
+        rows = announce_changed(incident, world.deliveries_of(incident.id), given)
+        changes.deliveries.update({row.id: row for row in rows})
+    if incident != before:
+        changes.incidents[incident.id] = incident
+    return changes
+
+
+def _renewed_keys(world: World, given: Circumstances) -> Changes:
+    """Give triggers that nobody can have received the routing key of now, and try at once what was refused."""
+    changes = Changes()
+    for row in world.deliveries.values():
+        fresh = row
+        if row in live_triggers([row]) and not (row.told or row.claimed or row.accepted):
+            targets = given.routes.to(row.service, row.severity)
+            key = next((target.routing_key for target in targets if target.notifier == row.notifier), row.routing_key)
+            fresh = replace(fresh, routing_key=key)
+        if row.state is DeliveryState.REFUSED:
+            fresh = replace(fresh, due_at=min(row.due_at, given.now))
+        if fresh != row:
+            changes.deliveries[row.id] = fresh
+    return changes
