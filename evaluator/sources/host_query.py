@@ -64,7 +64,8 @@ class HostQuery(Strict):
 
     measure: Measure = Field(
         description="What to measure: `cpu`, `memory`, `swap`, `disk`, `disk_inodes` (percent used, 0 to 100), "
-        "`load` (runnable processes, per core), `memory_available`, `disk_free` (bytes), `network_errors`, `network_drops` (packets), "
+        "`load` (runnable processes, per core), "
+        "`memory_available`, `disk_free` (bytes), `network_errors`, `network_drops` (packets), "
         "`network_bytes` (bytes), `uptime` (seconds), `processes` (count), `up` (1)."
     )
     mount: str | tuple[str, ...] = Field(

@@ -25,7 +25,9 @@ class Source(Protocol):
         It ends within the source's own timeout, whatever the other side does, and can be cancelled.
         """
 
-    async def history(self, query: Query, start: float, end: float, step: float) -> list[tuple[float, PollResult]] | None:
+    async def history(
+        self, query: Query, start: float, end: float, step: float
+    ) -> list[tuple[float, PollResult]] | None:
         """Return what `poll` would have answered at `start`, `start + step`, ... up to `end`; `None`: keeps none."""
 
     async def close(self) -> None:

@@ -1,0 +1,89 @@
+"""What goes wrong between us and a server, as a reason and a sentence without secrets.
+
+This module knows the exceptions of sockets, names and TLS. It never knows a protocol or a library above them.
+"""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from evaluator.engine.samples import FailureReason, PollFailed
+
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.ENOENT})
+_LONGEST = 300
+
+
+def root_of(error: BaseException) -> BaseException:
+    """Return the first cause of an error that is one of the operating system's, else the error itself.
+
+    Libraries wrap it as `__cause__`, as `__context__`, as a `reason`, or only as an argument.
+    """
+    return next((each for each in _chain(error, set()) if _is_root(each)), error)
+
+
+def _is_root(error: BaseException) -> bool:
+    """Return whether this is an error of a socket, and not a library's class that merely derives from `OSError`."""
+    # requests and urllib3 derive their own errors from OSError and TimeoutError.
+    return isinstance(error, OSError) and type(error).__module__ in ("builtins", "socket", "ssl")
+
+
+def _chain(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
+    """Yield the error and everything that it holds, each once."""
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    inner = (error.__cause__, getattr(error, "reason", None), *error.args, error.__context__)
+    for each in inner:
+        if isinstance(each, BaseException):
+            yield from _chain(each, seen)
+
+
+def reason_of(error: BaseException) -> tuple[FailureReason, str] | None:  # noqa: PLR0911 - a table.
+    """Return the reason for an error of the network, and what to say of it; `None`: it is of another kind."""
+    root = root_of(error)
+    match root:
+        case ssl.SSLCertVerificationError():
+            return FailureReason.TLS, f"its certificate is not acceptable: {root.verify_message}"
+        case ssl.SSLError():
+            return FailureReason.TLS, f"no TLS connection can be made: {root.reason or 'handshake failed'}"
+        case socket.gaierror():
+            return FailureReason.REFUSED, "the name does not resolve"
+        case TimeoutError():
+            return FailureReason.TIMEOUT, "no answer in time"
+        case ConnectionRefusedError():
+            return FailureReason.REFUSED, "nobody listens there"
+        case OSError() if root.errno in _UNREACHABLE:
+            return FailureReason.REFUSED, (root.strerror or "no route").lower()
+        case ConnectionError():
+            return FailureReason.RESET, "the connection broke off"
+        case OSError() if _is_root(root) and root.errno is not None:
+            return FailureReason.RESET, f"the connection failed: {root.strerror}"
+        case _:
+            return None
+
+
+def timed_out(where: str, seconds: float) -> PollFailed:
+    """Return the failure of a server that has not answered within its source's timeout."""
+    return PollFailed(FailureReason.TIMEOUT, f"{where}: no answer within {seconds:g} s")
+
+
+def said(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return what a server said as one short line, with the secrets that it repeats blotted out."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, "***")
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def place(url: str) -> str:
+    """Return an address without user, password and query."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return f"{parts.scheme}://{parts.path}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
