@@ -1,0 +1,133 @@
+"""What stands before every endpoint: who may ask, what a browser may do with an answer, and what becomes of a mistake.
+
+This module knows requests and headers. It never knows what an endpoint answers.
+
+Pages in a browser on this machine could otherwise be made to read us by a name that suddenly points to 127.0.0.1 (DNS
+rebinding), so what arrives on a loopback address must ask for a loopback name, or for one that the settings allow.
+"""
+
+import base64
+import binascii
+import hmac
+import ipaddress
+from collections.abc import Collection
+
+import structlog
+from pydantic import SecretStr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evaluator.telemetry.metrics import Metrics
+
+_log = structlog.stdlib.get_logger("evaluator.web")
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""Probes carry no credentials, and learn nothing but whether we are well."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """The outermost layer of the app: the one place where whatever goes wrong in a request is caught."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, token: SecretStr | None, hosts: Collection[str]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._token = token
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            await (refusal or self._app)(scope, receive, send_guarded)
+        except Exception:  # noqa: BLE001  # One request must never take the daemon with it.
+            self._metrics.errors.labels("request").inc()
+            _log.exception("a request failed", method=scope["method"], path=scope["path"])
+            if not started:
+                sentence = "the daemon made a mistake in answering this; its log says which"
+                await failure(scope["path"], 500, "internal", sentence)(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers, path = Headers(scope=scope), scope["path"]
+        local = _is_loopback(_address(scope))
+        if local and not self._expected(_name(headers.get("host", ""))):
+            sentence = "this address is asked for by another name; add that name to [web] hosts if it is yours"
+            return failure(path, 421, "bad_host", sentence)
+        if self._token is None or local or path in OPEN_PATHS:
+            return None
+        if _carries(headers.get("authorization", ""), self._token):
+            return None
+        answer = failure(path, 401, "unauthorized", "reading from another machine needs the token of [web]")
+        answer.headers["WWW-Authenticate"] = 'Basic realm="evaluator", charset="UTF-8"'
+        return answer
+
+    def _expected(self, host: str) -> bool:
+        return host in self._hosts or host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
+
+
+def failure(path: str, status: int, kind: str, sentence: str) -> Response:
+    """Return an error: in Prometheus' shape under /api, as plain text elsewhere."""
+    if path.startswith("/api/"):
+        return JSONResponse({"status": "error", "errorType": kind, "error": sentence}, status)
+    return PlainTextResponse(f"{sentence}\n", status)
+
+
+def _address(scope: Scope) -> str:
+    """Return the address of ours at which the request arrived; empty where there is none (a Unix socket)."""
+    server = scope.get("server")
+    return str(server[0]) if server else ""
+
+
+def _name(host: str) -> str:
+    """Return a Host header without its port, IPv6 brackets and a final dot, in lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def _carries(authorization: str, token: SecretStr) -> bool:
+    """Return whether the header has the token: as a bearer, or as the password of any user, which browsers can send."""
+    scheme, _, value = authorization.partition(" ")
+    given = value.strip().encode()
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return hmac.compare_digest(given, token.get_secret_value().encode())

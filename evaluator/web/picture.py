@@ -1,0 +1,244 @@
+"""What a person must know at a glance, worked out once from a snapshot: for the page, the API and the terminal.
+
+This module decides what is shown, in which order and how much of it. It never knows HTML or a terminal.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from evaluator.engine.alerts import Alert, State
+from evaluator.engine.rules import Mode, Rule, Tier
+from evaluator.engine.samples import series_text
+from evaluator.engine.wording import healthy_text, limit_text, render, value_text
+from evaluator.incidents.incident import Incident
+from evaluator.web.countdown import time_left
+from evaluator.web.incidents import blind_since, group_text, incident_json
+from evaluator.web.view import RuleStatus, Snapshot, SourceStatus
+from evaluator.web.wording import count, rfc3339, shorten
+
+Json = dict[str, Any]
+
+INCIDENTS_SHOWN = 50
+ALERTS_SHOWN = 20
+RESOLVED_SHOWN = 5
+PROBLEMS_SHOWN = 20
+SOURCES_SHOWN = 50
+TITLE_SHOWN = 300
+
+_Alerts = Mapping[str, list[Alert]]
+
+
+def picture(snapshot: Snapshot) -> Json:
+    """Return the data of `/api/v1/status`; lists are cut, and `counts` has how many there are."""
+    rules = {status.rule.name: status.rule for status in snapshot.rules}
+    active: dict[str, list[Alert]] = defaultdict(list)
+    for alert in snapshot.alerts:
+        if alert.active:
+            active[alert.rule].append(alert)
+    opened = [incident for incident in snapshot.incidents if incident.open]
+    resolved = [incident for incident in snapshot.incidents if not incident.open]
+    pending = [alert for alert in snapshot.alerts if alert.state is State.PENDING]
+    troubles = _troubles(snapshot)
+    data: Json = {
+        "instance": snapshot.instance,
+        "version": snapshot.version,
+        "now": rfc3339(snapshot.now),
+        "timezone": snapshot.timezone,
+        "started_at": rfc3339(snapshot.started_at),
+        "last_checked": _optional(_last_checked(snapshot)),
+        "ready": not snapshot.ready,
+        "not_ready": list(snapshot.ready),
+        "store_error": snapshot.store_error,
+        "troubles": troubles,
+        "counts": _counts(snapshot, opened, pending),
+        "incidents": [_open(incident, rules, active, snapshot.now) for incident in opened[:INCIDENTS_SHOWN]],
+        "pending": _pending(pending, rules, active, snapshot.now),
+        "shadow": _shadow(rules, active, snapshot.now),
+        "resolved": [incident_json(incident, snapshot.now) for incident in resolved[:RESOLVED_SHOWN]],
+        "sources": [_source(source) for source in snapshot.sources[:SOURCES_SHOWN]],
+        "blind_rules": _blind(snapshot),
+        "problems": [
+            {"where": problem.where, "message": shorten(problem.message, TITLE_SHOWN), "error": problem.error}
+            for problem in sorted(snapshot.problems, key=lambda problem: not problem.error)[:PROBLEMS_SHOWN]
+        ],
+        "deliveries": {
+            "pending": snapshot.backlog.pending,
+            "refused": snapshot.backlog.refused,
+            "oldest": _optional(snapshot.backlog.oldest),
+        },
+        "cannot_page": dict(sorted(snapshot.notes.items())),
+    }
+    data["level"], data["headline"] = _headline(data)
+    return data
+
+
+def _headline(data: Json) -> tuple[str, str]:
+    """Return how bad it is (`incident`, `trouble`, `pending`, `quiet`) and one sentence."""
+    counts = data["counts"]
+    if counts["open"]:
+        return "incident", count(counts["open"], "open incident")
+    if data["troubles"]:
+        return "trouble", "No open incident, but look at this"
+    if counts["pending"]:
+        return "pending", f"No open incident, {count(counts['pending'], 'alert')} pending"
+    return "quiet", f"All quiet: {count(counts['rules'], 'rule')} on {count(counts['sources'], 'source')}"
+
+
+def _troubles(snapshot: Snapshot) -> list[str]:
+    """Return one sentence for each thing that keeps the daemon from seeing or from telling, the worst first."""
+    sentences = []
+    if snapshot.store_error:
+        sentences.append(f"The store cannot be written: {snapshot.store_error}")
+    sentences += [f"Not ready: {reason}" for reason in snapshot.ready]
+    if snapshot.backlog.refused:
+        refused = count(snapshot.backlog.refused, "delivery was", "deliveries were")
+        sentences.append(f"{refused} refused by the receiver: nobody may have been told")
+    sentences += [f"Service {service} cannot page: {note}" for service, note in sorted(snapshot.notes.items())]
+    down = [source.name for source in snapshot.sources if source.enabled and source.up is False]
+    if down:
+        sentences.append(f"{count(len(down), 'source does', 'sources do')} not answer: {', '.join(down)}")
+    blind = len(_blind(snapshot, most=len(snapshot.rules)))
+    if blind:
+        sentences.append(f"{count(blind, 'rule gets', 'rules get')} no answer while the source is up")
+    errors = sum(problem.error for problem in snapshot.problems)
+    if errors:
+        sentences.append(f"{count(errors, 'error')} in settings or rule files: the last good version is in force")
+    if not any(status.rule.judged for status in snapshot.rules):
+        sentences.append("Nothing is watched: no rule is in force")
+    return [shorten(sentence, TITLE_SHOWN) for sentence in sentences]
+
+
+def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert]) -> Json:
+    modes = [status.rule.mode for status in snapshot.rules]
+    states = [alert.state for alert in snapshot.alerts]
+    return {
+        "open": len(opened),
+        "pending": len(pending),
+        "firing": states.count(State.FIRING),
+        "recovering": states.count(State.RECOVERING),
+        "stale": sum(alert.stale for alert in snapshot.alerts),
+        "rules": len(modes) - modes.count(Mode.OFF),
+        "rules_shadow": modes.count(Mode.SHADOW),
+        "rules_off": modes.count(Mode.OFF),
+        "sources": sum(source.enabled for source in snapshot.sources),
+        "sources_down": sum(source.enabled and source.up is False for source in snapshot.sources),
+        "problems": len(snapshot.problems),
+        "resolved": sum(not incident.open for incident in snapshot.incidents),
+    }
+
+
+def _open(incident: Incident, rules: Mapping[str, Rule], active: _Alerts, now: float) -> Json:
+    alerts = active.get(incident.rule, [])
+    fields = incident_json(incident, now)
+    fields["title"] = shorten(fields["title"], TITLE_SHOWN)
+    fields["group_text"] = shorten(group_text(incident), TITLE_SHOWN)
+    fields["blind_since"] = _optional(blind_since(incident, alerts))
+    fields["closes_in"], fields["closes_if"] = _closing(incident, rules.get(incident.rule), alerts, now)
+    return fields
+
+
+def _closing(incident: Incident, rule: Rule | None, alerts: list[Alert], now: float) -> tuple[float | None, str]:
+    """Return how long until the last of its alerts is quiet, and what must hold until then; `""`: not recovering."""
+    inside = set(incident.members)
+    mine = [alert for alert in alerts if alert.series in inside]
+    if rule is None or not mine or any(alert.state is State.FIRING for alert in mine):
+        return None, ""
+    waits = [(_left(alert, rule, now), rule.tier(alert.severity)) for alert in mine]
+    known = [left for left, _ in waits if left is not None]
+    tier = waits[0][1]
+    condition = f"it stays {healthy_text(tier, rule.unit)}" if tier else ""
+    return (max(known) if len(known) == len(waits) else None), condition
+
+
+def _pending(pending: list[Alert], rules: Mapping[str, Rule], active: _Alerts, now: float) -> list[Json]:
+    waiting = []
+    for alert in pending:
+        rule = rules.get(alert.rule)
+        tier = rule.tier(alert.severity) if rule else None
+        if rule and tier:
+            waiting.append((_left(alert, rule, now), alert, rule, tier))
+    waiting.sort(key=lambda item: (item[1].severity, item[0] is None, item[0] or 0.0, item[1].series))
+    return [
+        {
+            **_alert(alert, rule, tier),
+            "since": rfc3339(alert.active_at),
+            "opens_in": left,
+            "opens_if": f"it stays {limit_text(tier.limit, rule.unit)}",
+            "raises": any(other.series == alert.series for other in active.get(alert.rule, [])),
+            "blind": alert.verdict.value == "unknown",
+            "shadow": rule.mode is Mode.SHADOW,
+        }
+        for left, alert, rule, tier in waiting[:ALERTS_SHOWN]
+    ]
+
+
+def _shadow(rules: Mapping[str, Rule], active: _Alerts, now: float) -> list[Json]:
+    """Return what would be open if its rule were not in shadow mode."""
+    return [
+        {**_alert(alert, rule, tier), "since": rfc3339(alert.active_at), "seconds": max(now - alert.active_at, 0.0)}
+        for name, alerts in active.items()
+        if (rule := rules.get(name)) is not None and rule.mode is Mode.SHADOW
+        for alert in alerts
+        if (tier := rule.tier(alert.severity)) is not None
+    ][:ALERTS_SHOWN]
+
+
+def _alert(alert: Alert, rule: Rule, tier: Tier) -> Json:
+    value, limit = value_text(alert.value, rule.unit), limit_text(tier.limit, rule.unit)
+    title = render(rule.summary, dict(alert.series), value=value, limit=limit, since=rfc3339(alert.active_at))
+    return {
+        "rule": alert.rule,
+        "severity": alert.severity.value,
+        "service": rule.service,
+        "series": shorten(series_text(alert.series), TITLE_SHOWN),
+        "title": shorten(title or alert.rule, TITLE_SHOWN),
+        "value_text": value,
+        "limit": limit,
+        "why": shorten(alert.reason, TITLE_SHOWN),
+    }
+
+
+def _left(alert: Alert, rule: Rule, now: float) -> float | None:
+    tier = rule.tier(alert.severity)
+    left = time_left(alert, tier, every=rule.every, step=rule.step, now=now) if tier else None
+    return None if left is None else round(left, 3)
+
+
+def _source(source: SourceStatus) -> Json:
+    return {
+        "name": source.name,
+        "type": source.type,
+        "enabled": source.enabled,
+        "up": source.up,
+        "last_good": _optional(source.last_good),
+        "last_poll": _optional(source.last_poll),
+        "error": shorten(source.error, TITLE_SHOWN),
+        "rules": source.rules,
+        "seconds": source.duration,
+    }
+
+
+def _blind(snapshot: Snapshot, most: int = ALERTS_SHOWN) -> list[Json]:
+    """Return the rules whose own query fails while their source answers; a source that is down speaks for its rules."""
+    down = {source.name for source in snapshot.sources if source.up is False}
+    blind: list[RuleStatus] = [
+        status for status in snapshot.rules if status.error and status.rule.judged and status.rule.source not in down
+    ]
+    return [
+        {
+            "rule": status.rule.name,
+            "error": shorten(status.error, TITLE_SHOWN),
+            "last_good": _optional(status.last_good),
+        }
+        for status in blind[:most]
+    ]
+
+
+def _last_checked(snapshot: Snapshot) -> float | None:
+    times = [status.last_evaluation for status in snapshot.rules if status.last_evaluation is not None]
+    return max(times, default=None)
+
+
+def _optional(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)
