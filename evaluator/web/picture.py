@@ -36,7 +36,7 @@ def picture(snapshot: Snapshot) -> Json:
     for alert in snapshot.alerts:
         if alert.active:
             active[alert.rule].append(alert)
-    opened = [incident for incident in snapshot.incidents if incident.open]
+    opened = sorted((found for found in snapshot.incidents if found.open), key=lambda found: found.severity)
     resolved = [incident for incident in snapshot.incidents if not incident.open]
     pending = [alert for alert in snapshot.alerts if alert.state is State.PENDING]
     troubles = _troubles(snapshot)
