@@ -102,6 +102,11 @@ class RedisSettings(Strict):
         except ValueError:
             msg = "the port in the address is not a number from 0 to 65535"
             raise ValueError(msg) from None
+        if parts.query or parts.fragment:
+            msg = (
+                "an address may hold no `?` and no `#`: options have their own keys (write `%23` for a # in a password)"
+            )
+            raise ValueError(msg)
         if parts.scheme != "unix" and parts.path not in ("", "/") and not parts.path[1:].isdecimal():
             msg = "what follows the host must be the number of a database, such as /0"
             raise ValueError(msg)

@@ -1,0 +1,180 @@
+"""The source `redis`: one server, through redis-py.
+
+It knows how to ask everything in one pipeline and what each way of not answering means. What the measures are, is in
+`redis_measures`; the words of queries are in `redis_query`. It never judges a value, and never retries: the next poll
+is the retry.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from evaluator.engine import rules
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
+from evaluator.sources.rates import Rates, Reading
+from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, more_commands, rows
+from evaluator.sources.redis_query import RedisQuery, RedisSettings
+from evaluator.sources.weather import place, reason_of, said, timed_out
+
+_parsed = lru_cache(maxsize=4096)(RedisQuery.model_validate_json)
+_GOODBYE = 0.2
+"""Seconds for closing a connection that did not work; TLS would wait for an answer from a peer that is silent."""
+
+
+class RedisSource:
+    """One Redis server (or one that speaks its protocol: Valkey, KeyDB, Dragonfly)."""
+
+    Settings: ClassVar[type[BaseModel]] = RedisSettings
+    Query: ClassVar[type[BaseModel]] = RedisQuery
+
+    def __init__(self, name: str, settings: RedisSettings) -> None:
+        """Take the settings; nothing is connected before the first poll."""
+        url = settings.url.get_secret_value()
+        parts = urlsplit(url)
+        password = None if settings.password is None else settings.password.get_secret_value()
+        self._name = name
+        self._settings = settings
+        self._where = place(url)
+        self._secrets = [each for each in (password, parts.password, unquote(parts.password or "")) if each]
+        self._rates = Rates()
+        self._client: Redis | None = None
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Make the client, which connects when it is asked."""
+        settings = self._settings
+        options: dict[str, Any] = {
+            "username": settings.username,
+            "password": None if settings.password is None else settings.password.get_secret_value(),
+            "socket_timeout": settings.timeout,
+            "socket_connect_timeout": settings.timeout,
+            # redis-py retries ten times by itself: a server that is down would be known after 4 s to 26 s.
+            "retry": Retry(NoBackoff(), 0),
+            "client_name": "evaluator",
+            # What every server since 2.6 speaks, without a round trip to negotiate.
+            "protocol": 2,
+            "driver_info": None,
+        }
+        if settings.url.get_secret_value().startswith("rediss://"):
+            files = {"ssl_ca_certs": settings.ca, "ssl_certfile": settings.cert, "ssl_keyfile": settings.key}
+            options |= {option: str(path) for option, path in files.items() if path is not None}
+        self._client = Redis.from_url(settings.url.get_secret_value(), **options)
+
+    async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:  # noqa: ARG002 - as of now.
+        """Send all commands of all queries in one pipeline, and answer each query, in their order."""
+        asked = {query.spec: _parsed(query.spec) for query in queries}
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                replies = await self._ask(asked.values())
+        except TimeoutError:
+            failed = timed_out(self._where, self._settings.timeout)
+        except (exceptions.RedisError, OSError) as error:
+            failed = self._failure(error)
+        else:
+            at = asyncio.get_running_loop().time()
+            answers = {spec: self._answer(query, spec, replies, at) for spec, query in asked.items()}
+            return [answers[query.spec] for query in queries]
+        return [_down(asked[query.spec], failed) for query in queries]
+
+    async def history(
+        self,
+        query: rules.Query,  # noqa: ARG002 - a Redis server remembers nothing.
+        start: float,  # noqa: ARG002
+        end: float,  # noqa: ARG002
+        step: float,  # noqa: ARG002
+    ) -> list[tuple[float, PollResult]] | None:
+        """Return `None`: a Redis server keeps no history."""
+        return None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _ask(self, queries: Collection[RedisQuery]) -> Replies:
+        """Return the replies to all commands, each sent once, in one round trip (two where a lag must be counted)."""
+        wanted = [command for query in queries for command in commands(query, self._settings)]
+        replies = await self._round_trip(wanted)
+        if more := [command for query in queries for command in more_commands(query, replies)]:
+            replies = {**replies, **await self._round_trip(more)}
+        return replies
+
+    async def _round_trip(self, wanted: Sequence[Command]) -> dict[Command, Any]:
+        """Send the commands in one pipeline that is no transaction, so that one bad key spoils only its own query."""
+        if self._client is None:
+            raise exceptions.ConnectionError("the source is closed")
+        each = list(dict.fromkeys(wanted))
+        # One connection: polls of different intervals wait for each other.
+        async with self._turn:
+            pipeline = self._client.pipeline(transaction=False)
+            try:
+                for command in each:
+                    pipeline.execute_command(*command)
+                replies = await pipeline.execute(raise_on_error=False)
+            except BaseException:
+                # Replies that are still under way must never be taken for those of the next poll.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GOODBYE):
+                        await self._client.connection_pool.disconnect()
+                raise
+        return dict(zip(each, replies, strict=True))
+
+    def _answer(self, query: RedisQuery, spec: str, replies: Replies, at: float) -> PollResult:
+        """Return the samples of one query."""
+        try:
+            found = rows(query, self._settings, replies)
+        except UnansweredError as error:
+            return PollFailed(error.failed.reason, f"{self._where}: {said(error.failed.message, self._secrets)}")
+        if query.per is not None:
+            found = self._grown(spec, found, at, query.per)
+        return Samples(found.labels, found.values, warnings=tuple(found.warnings))
+
+    def _grown(self, spec: str, found: Rows, at: float, per: float) -> Rows:
+        """Return the growth of each count in the time that the rule says."""
+        readings: dict[Series, Reading] = {
+            series_of(labels): Reading(value, at) for labels, value in zip(found.labels, found.values, strict=True)
+        }
+        rates = self._rates.advance(spec, readings, at)
+        return Rows([dict(series) for series in rates], [rate * per for rate in rates.values()], found.warnings)
+
+    def _failure(self, error: Exception) -> PollFailed:
+        """Return what an error that spoiled the whole pipeline means."""
+        text = said(str(error), self._secrets)
+        known = reason_of(error)
+        match error:
+            case exceptions.AuthenticationError() | exceptions.AuthenticationWrongNumberOfArgsError():
+                reason, what = FailureReason.AUTH, f"it does not accept our user and password: {text}"
+            case exceptions.NoPermissionError():
+                reason, what = FailureReason.AUTH, text
+            case exceptions.BusyLoadingError():
+                reason, what = FailureReason.UNAVAILABLE, "it is loading its data into memory"
+            case exceptions.InvalidResponse():
+                reason, what = FailureReason.BAD_ANSWER, "it does not speak the protocol of Redis"
+            case exceptions.TimeoutError():
+                return timed_out(self._where, self._settings.timeout)
+            case exceptions.ConnectionError() if "max number of clients" in text:
+                reason, what = FailureReason.UNAVAILABLE, "it has no connection left for us (maxclients)"
+            case exceptions.ResponseError():
+                reason, what = FailureReason.UNAVAILABLE, text
+            case _ if known is not None:
+                reason, what = known
+            case _:
+                reason, what = FailureReason.RESET, "the connection broke off"
+        return PollFailed(reason, f"{self._where}: {what}")
+
+
+def _down(query: RedisQuery, failed: PollFailed) -> PollResult:
+    """Return the answer to a query of a server that did not answer: for `up` that is 0, where it is down indeed."""
+    if query.measure == "up" and failed.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
+        return Samples([{}], [0.0], warnings=(failed.message,))
+    return failed
