@@ -1,0 +1,287 @@
+"""The store in a PostgreSQL database.
+
+This module knows the connection, its limits, the lock of the only writer, and PostgreSQL's errors. It never knows a table.
+
+All writes go through one session, and that session holds an advisory lock. A daemon that was cut off loses both at
+once, so that what it still wants to write can never land beside the writes of whoever took over.
+"""
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from evaluator.store.backend import T, Work
+from evaluator.store.deadline import Deadline, watch
+from evaluator.store.errors import Reason, StoreUnavailable
+
+CONNECT_SECONDS = 5
+"""Until a connection is made, the server's greeting included."""
+STATEMENT_SECONDS = 5
+"""For one statement, for one lock, and for what was sent and not acknowledged by the server's machine."""
+READERS = 5
+"""Connections that are kept; as many again may be made for a moment."""
+
+_SETTINGS = "; ".join(
+    [
+        f"SET statement_timeout = '{STATEMENT_SECONDS}s'",
+        f"SET lock_timeout = '{STATEMENT_SECONDS}s'",
+        # A transaction of a daemon that was frozen must not hold rows for ever.
+        "SET idle_in_transaction_session_timeout = '15s'",
+        # The server must notice within seconds that we are gone: until then the session of a machine that lost its
+        # power still holds the lock, and the next daemon is refused.
+        "SET tcp_keepalives_idle = 5",
+        "SET tcp_keepalives_interval = 2",
+        "SET tcp_keepalives_count = 3",
+    ]
+)
+_CONNECT = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "tcp_user_timeout": str(STATEMENT_SECONDS * 1000),
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "application_name": "evaluator",
+}
+
+_STATES = {
+    "57014": Reason.TIMEOUT,
+    "55P03": Reason.LOCKED,
+    "25006": Reason.READONLY,
+    "42501": Reason.READONLY,
+    "53100": Reason.DISK_FULL,
+}
+_CLASSES = {
+    "08": Reason.UNREACHABLE,
+    "28": Reason.UNREACHABLE,
+    "3D": Reason.UNREACHABLE,
+    "40": Reason.LOCKED,
+    "53": Reason.UNREACHABLE,
+    "57": Reason.UNREACHABLE,
+    "XX": Reason.CORRUPT,
+}
+"""SQLSTATEs, and their first two characters, https://www.postgresql.org/docs/15/errcodes-appendix.html."""
+
+
+class _HeldElsewhere(SQLAlchemyError):
+    """Another session has the lock of the only writer."""
+
+
+class _TooLate(SQLAlchemyError):
+    """The deadline ended the work."""
+
+
+class PostgresBackend:
+    """One PostgreSQL database; the tables are in the first schema of the role's `search_path`."""
+
+    def __init__(self, url: URL) -> None:
+        """Make the engine; nothing is asked yet."""
+        host = url.host or str(url.query.get("host", "")) or "local socket"
+        if "@" in host:
+            raise StoreUnavailable("the password in the store's URL has an @ in it: write it as %40")
+        self.where = f"postgresql://{url.username or ''}@{host}:{url.port or 5432}/{url.database or ''}"
+        self._secrets = [str(secret) for secret in (url.password, url.query.get("password")) if secret]
+        self._instance: str | None = None
+        self._writer: Connection | None = None
+        self._writing = threading.RLock()
+        self._engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
+            pool_size=READERS,
+            max_overflow=READERS,
+            pool_timeout=STATEMENT_SECONDS,
+            hide_parameters=True,
+        )
+        event.listen(self._engine, "connect", _settle, insert=True)
+        event.listen(self._engine, "checkout", _checked_out)
+
+    def read(self, work: Work[T], seconds: float) -> T:
+        """Do the work on one consistent picture."""
+
+        def once() -> T:
+            with self._engine.connect() as connection:
+                reader = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                with reader.begin():
+                    reader.execute(text(f"SET LOCAL statement_timeout = '{seconds:g}s'"))
+                    return work(reader)
+
+        return self._in_time(once, seconds)
+
+    def write(self, work: Work[T], seconds: float) -> T:
+        """Do the work in one transaction of the session that holds the lock."""
+
+        def once() -> T:
+            try:
+                writer = self._held()
+                with writer.begin():
+                    return work(writer)
+            except SQLAlchemyError:
+                # Whatever went wrong: the next one starts with a session that nothing is known against.
+                self._drop_writer()
+                raise
+
+        with self._writing:
+            return self._in_time(once, seconds)
+
+    def migrate(self, work: Work[None], seconds: float) -> None:
+        """Do the work alone among all that open this schema."""
+
+        def alone(connection: Connection) -> None:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(connection, "migration")})
+            connection.execute(text(f"SET LOCAL statement_timeout = '{seconds:g}s'"))
+            work(connection)
+
+        self.write(alone, seconds)
+
+    def hold(self, instance: str) -> None:
+        """Take the lock of the only writer; waits a few seconds for a session that is just ending."""
+        with self._writing:
+            self._drop_writer()
+            self._instance = instance
+            try:
+                self.write(lambda _: None, 2.0 * STATEMENT_SECONDS)
+            except _HeldElsewhere:
+                self._instance = None
+                raise StoreUnavailable(
+                    f"the store {self.where} is already used by {self._in_time(self._holder, STATEMENT_SECONDS)}: "
+                    "stop that one first, or give this one its own database or schema",
+                    Reason.LOCKED,
+                ) from None
+
+    def explain(self, error: SQLAlchemyError) -> tuple[Reason, str]:
+        """Return what PostgreSQL's SQLSTATE means. Only its primary message is quoted: the detail may hold a row."""
+        if isinstance(error, _TooLate):
+            return Reason.TIMEOUT, str(error)
+        if isinstance(error, _HeldElsewhere):
+            return Reason.LOCKED, "another session took over as its only writer while this one was cut off"
+        if isinstance(error, PoolTimeout):
+            return Reason.TIMEOUT, "all connections are in use"
+        original = error.orig if isinstance(error, DBAPIError) else None
+        if not isinstance(original, psycopg.Error):
+            return Reason.OTHER, type(error).__name__
+        state = original.sqlstate
+        said = original.diag.message_primary or str(original)
+        if state is not None:
+            reason = _STATES.get(state) or _CLASSES.get(state[:2], Reason.OTHER)
+        elif isinstance(original, psycopg.errors.ConnectionTimeout):
+            reason = Reason.TIMEOUT
+        else:
+            reason = Reason.UNREACHABLE if isinstance(original, psycopg.OperationalError) else Reason.OTHER
+        return reason, self._clean(said)
+
+    def close(self) -> None:
+        """Close all sessions; the lock goes with the one that has it."""
+        with self._writing:
+            self._drop_writer()
+        self._engine.dispose()
+
+    def _in_time(self, once: Callable[[], T], seconds: float) -> T:
+        """Call it, and once more where a connection from before a restart of the server was the only trouble.
+
+        All that is written is idempotent, so that it does not matter whether a commit was lost or only its answer.
+        """
+        with Deadline(seconds) as deadline:
+            try:
+                return once()
+            except SQLAlchemyError as error:
+                if deadline.passed:
+                    raise _TooLate(f"no answer within {seconds:g} s") from None
+                if not _broke(error):
+                    raise
+                self._engine.dispose()
+            try:
+                return once()
+            except SQLAlchemyError:
+                if deadline.passed:
+                    raise _TooLate(f"no answer within {seconds:g} s") from None
+                raise
+
+    def _held(self) -> Connection:
+        """Return the writer's session, new where the last one broke, with the lock where it was asked for."""
+        if self._writer is None:
+            self._writer = self._engine.connect()
+            if self._instance is not None:
+                self._take_lock(self._writer, self._instance)
+        else:
+            _watch(self._writer.connection.driver_connection)
+        return self._writer
+
+    def _take_lock(self, writer: Connection, instance: str) -> None:
+        with writer.begin():
+            writer.execute(
+                text("SELECT set_config('application_name', :name, false)"), {"name": f"evaluator {instance}"}
+            )
+            try:
+                writer.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(writer, "writer")})
+            except DBAPIError as error:
+                if self.explain(error)[0] is Reason.LOCKED:
+                    raise _HeldElsewhere from None
+                raise
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            # Closed, not returned: a session in the pool would keep the lock.
+            with suppress(SQLAlchemyError):
+                writer.invalidate()
+            with suppress(SQLAlchemyError):
+                writer.close()
+
+    def _holder(self) -> str:
+        """Return who has the lock, as far as the server tells."""
+        with self._engine.connect() as connection:
+            key = _lock_key(connection, "writer") % 2**64
+            row = connection.execute(
+                text(
+                    "SELECT a.application_name, a.client_addr, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                    " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :high AND l.objid = :low"
+                ),
+                {"high": key >> 32, "low": key & 0xFFFFFFFF},
+            ).first()
+        if row is None:
+            return "another session"
+        return f"{row.application_name or 'a session'} (from {row.client_addr or 'its own machine'}, backend {row.pid})"
+
+    def _clean(self, said: str) -> str:
+        """Return the server's words on one line, without the password, should they repeat it."""
+        for secret in self._secrets:
+            said = said.replace(secret, "***")
+        return re.sub(r"\s+", " ", said).strip()
+
+
+def _lock_key(connection: Connection, purpose: str) -> int:
+    """Return the number of an advisory lock: its own for each schema, since a schema is a store."""
+    schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+    return int.from_bytes(hashlib.sha256(f"evaluator {purpose} {schema}".encode()).digest()[:8], signed=True)
+
+
+def _broke(error: SQLAlchemyError) -> bool:
+    """Return whether a session that was there has ended: the server was restarted, or an administrator ended it."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith("57P")
+
+
+def _watch(connection: Any) -> None:
+    if not connection.closed:
+        watch(connection.fileno())
+
+
+def _settle(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Set a new session's limits. Not by the `options` of the start packet, which poolers refuse."""
+    _watch(connection)
+    connection.autocommit = True
+    connection.execute(_SETTINGS)
+    connection.autocommit = False
+
+
+def _checked_out(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+    _watch(connection)
