@@ -15,14 +15,14 @@ HIDDEN = "***"
 # A dedup_key is no secret, so `key` alone does not count; a key that opens something has a word before it.
 _NAMES = (
     r"(?:[\w-]*[_-])?"
-    r"(?:routing_?key|integration_?key|service_?key|api_?key|access_?key|secret_?key|secret_?access_?key|private_?key"
+    r"(?:(?:routing|integration|service|api|access|secret|secret[_-]?access|private)[_-]?key"
     r"|token|password|passwd|pwd|secret|authorization|cookie|credentials?|signature)"
 )
 _SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
 _USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#'\"@]*(?:@[^\s/?#'\"@]*)*@", re.IGNORECASE)
 _ASSIGNED = re.compile(
     rf"(?P<name>\b{_NAMES}['\"]?\s*[=:]\s*)(?P<scheme>(?:bearer|basic|token)\s+)?"
-    r"(?:\"[^\"]*\"|'[^']*'|[^\s'\"&,;)}\]]+)",
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s'\"&,;)}>\]]+)",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?P<scheme>\b(?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}", re.IGNORECASE)

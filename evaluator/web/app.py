@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from evaluator.incidents.incident import Incident
+from evaluator.store.errors import StoreUnavailable
 from evaluator.telemetry.metrics import Metrics
 from evaluator.web import pages
 from evaluator.web.guard import Guard, failure
@@ -172,13 +173,20 @@ def make_app(view: View, metrics: Metrics, *, token: SecretStr | None, hosts: Co
     async def bad_parameter(request: Request, error: Exception) -> Response:
         return failure(request.url.path, 400, "bad_data", str(error))
 
+    async def store_unavailable(request: Request, error: Exception) -> Response:
+        return failure(request.url.path, 503, "unavailable", str(error))
+
     app = Starlette(
         routes=Endpoints(view, metrics).routes(),
         middleware=[
             Middleware(Guard, metrics=metrics, token=token, hosts=hosts),
             Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4),
         ],
-        exception_handlers={HTTPException: not_found, _BadParameterError: bad_parameter},
+        exception_handlers={
+            HTTPException: not_found,
+            _BadParameterError: bad_parameter,
+            StoreUnavailable: store_unavailable,
+        },
     )
     # A redirect would be built from whatever Host header the caller sent.
     app.router.redirect_slashes = False

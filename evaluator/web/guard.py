@@ -73,7 +73,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
-        local = _is_loopback(_address(scope))
+        local = is_loopback(_address(scope))
         if local and not self._expected(_name(headers.get("host", ""))):
             sentence = "this address is asked for by another name; add that name to [web] hosts if it is yours"
             return failure(path, 421, "bad_host", sentence)
@@ -86,7 +86,7 @@ class Guard:
         return answer
 
     def _expected(self, host: str) -> bool:
-        return host in self._hosts or host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
+        return host in self._hosts or host == "localhost" or host.endswith(".localhost") or is_loopback(host)
 
 
 def failure(path: str, status: int, kind: str, sentence: str) -> Response:
@@ -110,7 +110,8 @@ def _name(host: str) -> str:
     return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Return whether this is an address of loopback, and no name."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
