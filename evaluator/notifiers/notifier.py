@@ -1,10 +1,10 @@
 """What every notifier is: a type with its settings, and an adapter that sends one delivery and says what became of it.
 
-A notifier makes one attempt and answers with an `Outcome`. It never retries, never decides what is sent, never reads the
-store, and never raises for the weather.
+A notifier makes one attempt and answers with an `Outcome`. It never retries, never decides what is sent, never reads
+the store, and never raises for the weather.
 """
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -27,7 +27,7 @@ class Notifier(Protocol):
 class NotifierType(Protocol):
     """What the entry point group `evaluator.notifiers` holds, one for each `type` in the settings."""
 
-    Settings: ClassVar[type[BaseModel]]
+    Settings: type[BaseModel]
     """The keys of `[notifiers.NAME]` besides `type` and `enabled`; unknown keys must be forbidden."""
 
     def __call__(self, name: str, settings: BaseModel, instance: str) -> Notifier:
