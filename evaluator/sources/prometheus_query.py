@@ -31,6 +31,9 @@ class PrometheusSettings(Strict):
     verify: bool = Field(
         default=True, description="`false` accepts any TLS certificate. Better: name the authority in `ca`."
     )
+    proxy: SecretStr | None = Field(
+        None, description="Address of an HTTP proxy (`http://proxy:3128`). The environment's proxies are not used."
+    )
     ca: Path | None = Field(None, description="File with the certificate authorities to trust (PEM).")
     cert: Path | None = Field(None, description="File with the client certificate (PEM).")
     key: Path | None = Field(None, description="File with the client certificate's key (PEM).")

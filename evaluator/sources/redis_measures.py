@@ -231,7 +231,8 @@ def _groups(query: RedisQuery, stream: str, replies: Replies, found: Rows) -> No
         if _wanted(query, name):
             labels = {"stream": stream, "group": name}
             found.add(
-                labels, _lag(stream, group, replies, found) if query.measure == "stream_lag" else group["pending"]
+                labels,
+                _lag(stream, group, replies, found) if query.measure == "stream_lag" else float(group["pending"]),
             )
     found.warnings.extend(f"the stream {stream} has no group {name}" for name in names(query.group) if name not in seen)
 

@@ -41,7 +41,7 @@ def _chain(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
             yield from _chain(each, seen)
 
 
-def reason_of(error: BaseException) -> tuple[FailureReason, str] | None:  # noqa: PLR0911 - a table.
+def reason_of(error: BaseException) -> tuple[FailureReason, str] | None:
     """Return the reason for an error of the network, and what to say of it; `None`: it is of another kind."""
     root = root_of(error)
     match root:

@@ -1,0 +1,146 @@
+"""The source `prometheus`: any server that answers PromQL over Prometheus' HTTP API.
+
+It knows how to ask everything that is due at once, in a few threads, within one timeout. How a request is made, is in
+`prometheus_http`; what an answer means, in `prometheus_answer`. It never judges a value, and never retries: the next
+poll is the retry.
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel
+
+from evaluator.engine import rules
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.sources.prometheus_answer import WEATHER, failure_of, samples_of
+from evaluator.sources.prometheus_history import History
+from evaluator.sources.prometheus_http import Call, Connection
+from evaluator.sources.prometheus_query import PrometheusQuery, PrometheusSettings
+from evaluator.sources.threads import Threads
+from evaluator.sources.weather import place
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_parsed = lru_cache(maxsize=4096)(PrometheusQuery.model_validate_json)
+_UP = "vector(1)"
+"""What every PromQL server can answer without any data."""
+
+
+class PrometheusSource:
+    """One Prometheus-compatible server (Prometheus, Thanos, Mimir, Cortex, VictoriaMetrics, Grafana Cloud)."""
+
+    Settings: ClassVar[type[BaseModel]] = PrometheusSettings
+    Query: ClassVar[type[BaseModel]] = PrometheusQuery
+
+    def __init__(self, name: str, settings: PrometheusSettings) -> None:
+        """Take the settings; nothing is connected before the first poll."""
+        self._settings = settings
+        self._where = place(settings.url)
+        self._secrets = _secrets(settings)
+        self._threads = Threads(f"evaluator-{name}", settings.max_concurrency)
+        self._connection: Connection | None = None
+        self._past: History | None = None
+
+    async def open(self) -> None:
+        """Make the session, which connects when it is asked."""
+        self._connection = Connection(self._settings)
+        self._past = History(self._connection, self._settings, self._failure)
+
+    async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
+        """Ask each different query once, all at once, as of the slot, and answer them in their order."""
+        asked = {query.spec: _parsed(query.spec) for query in queries}
+        # Whether it is up must not wait behind slow queries.
+        expressions = sorted({query.promql or _UP for query in asked.values()}, key=lambda each: each != _UP)
+        answers = await self._ask_all(expressions, now)
+        return [_answer(asked[query.spec], answers) for query in queries]
+
+    async def history(
+        self, query: rules.Query, start: float, end: float, step: float
+    ) -> list[tuple[float, PollResult]] | None:
+        """Return what `poll` would have answered, by range queries; `None` for `up`, which only the present knows."""
+        promql = _parsed(query.spec).promql
+        if promql is None or self._past is None:
+            return None
+        return await self._past.read(promql, start, end, step)
+
+    async def close(self) -> None:
+        """Close the connections and let the threads end."""
+        self._threads.close()
+        if self._past is not None:
+            self._past.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _ask_all(self, expressions: Sequence[str], now: float) -> dict[str, PollResult]:
+        """Return the answer to each expression, within the timeout."""
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout
+        calls = {each: Call(deadline, self._settings.max_size) for each in expressions}
+        futures = {each: self._threads.submit(self._asking(calls[each], each, now)) for each in expressions}
+        waiting = {each: asyncio.wrap_future(future) for each, future in futures.items()}
+        try:
+            if waiting:
+                await asyncio.wait(waiting.values(), timeout=self._settings.timeout)
+            return {each: self._result(futures[each]) for each in expressions}
+        finally:
+            for each, future in waiting.items():
+                if not future.done():
+                    future.cancel()
+                    calls[each].break_off()
+
+    def _asking(self, call: Call, promql: str, now: float) -> Callable[[], PollResult]:
+        """Return the work of a thread for one expression."""
+
+        def ask() -> PollResult:
+            if self._connection is None:
+                return PollFailed(FailureReason.REFUSED, f"{self._where}: the source is closed")
+            try:
+                result = samples_of(self._connection.instant(call, promql, now))
+            except WEATHER as error:
+                return self._failure(call, error)
+            if isinstance(result, PollFailed):
+                return PollFailed(result.reason, f"{self._where}: {result.message}")
+            return result
+
+        return ask
+
+    def _result(self, future: "Future[PollResult]") -> PollResult:
+        """Return what came of a request, or that nothing did."""
+        if future.done() and not future.cancelled():
+            return future.result()
+        seconds = self._settings.timeout
+        if future.running():
+            return PollFailed(FailureReason.TIMEOUT, f"{self._where}: no answer within {seconds:g} s")
+        return PollFailed(
+            FailureReason.TIMEOUT,
+            f"{self._where}: not asked within {seconds:g} s, since the queries before it took too long",
+        )
+
+    def _failure(self, call: Call, error: Exception) -> PollFailed:
+        """Return why a request brought no answer."""
+        return failure_of(call, error, self._where, self._settings.timeout, self._secrets)
+
+
+def _answer(query: PrometheusQuery, answers: dict[str, PollResult]) -> PollResult:
+    """Return the answer to a query, `up` included: 1 for an answer, 0 where the server is down indeed."""
+    result = answers[query.promql or _UP]
+    if query.measure is None:
+        return result
+    if isinstance(result, Samples):
+        return Samples([{}], [1.0], warnings=result.warnings)
+    if result.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
+        return Samples([{}], [0.0], warnings=(result.message,))
+    return result
+
+
+def _secrets(settings: PrometheusSettings) -> list[str]:
+    """Return the texts that no message may repeat."""
+    given = [settings.token, settings.password, settings.proxy, *settings.headers.values()]
+    secrets = [each.get_secret_value() for each in given if each is not None]
+    if settings.username is not None and settings.password is not None:
+        pair = f"{settings.username}:{settings.password.get_secret_value()}"
+        secrets.append(base64.b64encode(pair.encode()).decode())
+    return secrets
