@@ -1,0 +1,43 @@
+"""`evaluator status`: what the page `/` shows, in a terminal."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from evaluator.cli.asking import NotThere, Unanswered, find
+from evaluator.cli.terminal import draw_status
+from evaluator.web.wording import zone
+
+Url = Annotated[
+    str | None, typer.Option("--url", help="Where the daemon listens; default: \\[web] listen of the settings.")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="The settings file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print what the daemon answers, for a machine to read.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(status)
+
+
+def status(as_json: AsJson = False, url: Url = None, config: Config = None) -> None:
+    """Show how the running daemon is, and what is wrong now.
+
+    Exit code 0: no incident is open and the daemon is ready. 1: one is open, or it is not ready, or it does not answer.
+    """
+    try:
+        daemon, _ = find(url, config)
+        data = daemon.get("/api/v1/status")
+    except (NotThere, Unanswered) as problem:
+        if as_json:
+            typer.echo(json.dumps({"error": str(problem)}))
+        typer.echo(f"evaluator: {problem}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        draw_status(Console(highlight=False), data, zone(data["timezone"]))
+    raise typer.Exit(0 if data["ready"] and not data["counts"]["open"] else 1)

@@ -1,0 +1,183 @@
+"""How commands draw incidents and the daemon's state in a terminal.
+
+This module knows Rich and the data of the API. Labels come from exporters that nobody checked, so nothing of theirs is
+ever taken for markup or for a terminal's control codes.
+"""
+
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluator.web.wording import ago, count, moment, span, wall_clock
+
+Json = dict[str, Any]
+
+SEVERITIES = {
+    "P0": "bold white on red",
+    "P1": "bold white on dark_orange3",
+    "P2": "bold black on yellow3",
+    "P3": "bold white on blue",
+}
+LEVELS = {
+    "incident": ("●", "bold red"),
+    "trouble": ("▲", "bold yellow"),
+    "pending": ("○", "bold yellow"),
+    "quiet": ("✓", "bold green"),
+}
+
+
+def plain(value: object) -> str:
+    """Return a text without control codes."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
+
+
+def line(*parts: tuple[object, str] | str) -> Text:
+    """Return a line of texts with their styles; a text by itself has none."""
+    text = Text()
+    for part in parts:
+        if isinstance(part, str):
+            text.append(plain(part))
+        else:
+            text.append(plain(part[0]), part[1])
+    return text
+
+
+def badge(severity: str) -> Text:
+    """Return a severity as it is shown everywhere."""
+    return Text(f" {plain(severity)} ", SEVERITIES.get(severity, "bold"))
+
+
+def draw_status(console: Console, data: Json, where: tzinfo) -> None:
+    """Draw what `/` shows."""
+    now = moment(data["now"])
+    mark, style = LEVELS.get(data["level"], ("?", "bold"))
+    checked = (
+        f"last checked {ago(now - moment(data['last_checked']))}" if data["last_checked"] else "nothing checked yet"
+    )
+    console.print(line((f"{mark} {data['headline']}", style), f"  {data['instance']}, {checked}"))
+    for sentence in data["troubles"]:
+        console.print(line(("  ! ", "yellow"), sentence))
+    if data["incidents"]:
+        _more(console, draw_incidents(console, data["incidents"], now, where), data["counts"]["open"])
+    if data["pending"]:
+        _draw_pending(console, data, now, where)
+    _draw_sources(console, data["sources"], now)
+    for rule in data["blind_rules"]:
+        console.print(line("  ", (rule["rule"], "bold"), " gets no answer: ", (rule["error"], "red")))
+    for problem in data["problems"]:
+        console.print(
+            line("  ", (problem["where"], "bold"), " ", (problem["message"], "red" if problem["error"] else "yellow"))
+        )
+
+
+def draw_incidents(console: Console, incidents: Iterable[Json], now: float, where: tzinfo) -> int:
+    """Draw incidents as a table; return how many there were."""
+    table = _table("", "incident", "value", "limit", "since", "service", "")
+    shown = 0
+    for incident in incidents:
+        shown += 1
+        since = moment(incident["since"])
+        table.add_row(
+            badge(incident["severity"]),
+            line((incident["title"], "bold"), f"\n{incident['id']}".replace("\n", "  "), *_members(incident)),
+            line((incident["value_text"], "bold")),
+            line(incident["limit"]),
+            line(f"{wall_clock(since, now, where)} ({span(incident['seconds'])})"),
+            line(incident["service"]),
+            _standing(incident),
+        )
+    console.print(table)
+    return shown
+
+
+def draw_incident(console: Console, incident: Json, now: float, where: tzinfo) -> None:
+    """Draw one incident with its timeline."""
+    since = moment(incident["since"])
+    console.print(Text.assemble(badge(incident["severity"]), " ", line((incident["title"], "bold"))))
+    rows = [
+        ("state", _standing(incident) or line("open")),
+        ("value", line((incident["value_text"], "bold"), f", limit: {incident['limit']}")),
+        ("why", line(incident["why"])),
+        ("since", line(f"{wall_clock(since, now, where)} ({span(incident['seconds'])})")),
+        ("service", line(incident["service"])),
+        ("rule", line(incident["rule"], *((f" ({incident['rule_at']})",) if incident["rule_at"] else ()))),
+        ("series", line(count(incident["member_count"], "series", "series"))),
+        *((name, line(incident[name])) for name in ("description", "runbook", "dashboard") if incident[name]),
+        ("id", line(incident["id"])),
+    ]
+    facts = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        facts.add_row(Text(name, "dim"), value)
+    console.print(facts)
+    timeline = _table("when", "", "what")
+    for event in incident["timeline"]:
+        timeline.add_row(
+            line(wall_clock(moment(event["at"]), now, where)), line((event["kind"], "bold")), line(event["text"])
+        )
+    console.print(timeline)
+
+
+def _members(incident: Json) -> tuple[tuple[str, str], ...]:
+    number = incident["member_count"]
+    return ((f"  {count(number, 'series', 'series')}", "dim"),) if number > 1 else ()
+
+
+def _standing(incident: Json) -> Text:
+    if incident["closed_at"]:
+        return line((f"resolved: {incident['close_reason'] or ''}".replace("_", " "), "green"))
+    if incident.get("blind_since"):
+        return line(("no data", "yellow"))
+    if incident.get("closes_if"):
+        wait = incident["closes_in"]
+        return line((f"closes in {span(wait)}" if wait is not None else "recovering, no data", "green"))
+    return line((incident["state"], "green")) if incident["state"] == "acknowledged" else Text()
+
+
+def _draw_pending(console: Console, data: Json, now: float, where: tzinfo) -> None:
+    table = _table("", "pending", "value", "limit", "since", "service", "")
+    for alert in data["pending"]:
+        verb = "becomes worse" if alert["raises"] else "would open" if alert["shadow"] else "opens"
+        wait = "waits for an answer" if alert["opens_in"] is None else f"{verb} in {span(alert['opens_in'])}"
+        table.add_row(
+            badge(alert["severity"]),
+            line(alert["title"]),
+            line((alert["value_text"], "bold")),
+            line(alert["limit"]),
+            line(wall_clock(moment(alert["since"]), now, where)),
+            line(alert["service"]),
+            line((wait, "yellow")),
+        )
+    console.print(table)
+    _more(console, len(data["pending"]), data["counts"]["pending"])
+
+
+def _draw_sources(console: Console, sources: Iterable[Json], now: float) -> None:
+    table = _table("source", "", "rules")
+    for source in sources:
+        good = ago(now - moment(source["last_good"])) if source["last_good"] else "never"
+        if not source["enabled"]:
+            state = line(("off", "dim"))
+        elif source["up"]:
+            state = line(("answered", "green"), f" {good}")
+        elif source["up"] is None:
+            state = line(("not asked yet", "dim"))
+        else:
+            state = line(("no answer", "bold red"), f", last good: {good}", (f"  {source['error']}", "red"))
+        table.add_row(line((source["name"], "bold")), state, line(str(source["rules"])))
+    console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _more(console: Console, shown: int, total: int) -> None:
+    if total > shown:
+        console.print(f"and {total - shown:,} more", style="dim", highlight=False)
