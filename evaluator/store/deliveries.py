@@ -149,7 +149,7 @@ def load(connection: Connection) -> list[Delivery]:
 
 
 def _needed(row: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a row may not be forgotten: it is unfinished, or its key may be open at the receiver."""
+    """Return the condition that a row may not be forgotten: unfinished, or its key may still be open."""
     end = DELIVERIES.alias("ending")
     ended = exists().where(
         end.c.incident == row.c.incident,

@@ -1,6 +1,7 @@
 """The rows of incidents and of the lines of their timelines.
 
-This module knows their columns and the queries that pages and a start ask. It never knows why an incident opens or ends.
+This module knows their columns and the queries that pages and a start ask. It never knows why an incident opens or
+ends.
 """
 
 from collections.abc import Iterable
@@ -70,7 +71,7 @@ EVENTS = Table(
     Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
 )
-"""`seq` keeps the order of writing. `key` is the digest of the whole line, so that committing it again changes nothing."""
+"""`seq` keeps the order of writing. `key` is the digest of the whole line: committing it again changes nothing."""
 
 
 def is_open() -> ColumnElement[bool]:

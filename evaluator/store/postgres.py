@@ -1,6 +1,7 @@
 """The store in a PostgreSQL database.
 
-This module knows the connection, its limits, the lock of the only writer, and PostgreSQL's errors. It never knows a table.
+This module knows the connection, its limits, the lock of the only writer, and PostgreSQL's errors. It never knows a
+table.
 
 All writes go through one session, and that session holds an advisory lock. A daemon that was cut off loses both at
 once, so that what it still wants to write can never land beside the writes of whoever took over.
@@ -11,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, event, text
@@ -21,18 +22,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from evaluator.store.backend import T, Work
 from evaluator.store.deadline import Deadline, watch
 from evaluator.store.errors import Reason, StoreUnavailable
+from evaluator.store.schema import escaped
 
 CONNECT_SECONDS = 5
 """Until a connection is made, the server's greeting included."""
 STATEMENT_SECONDS = 5
-"""For one statement, for one lock, and for what was sent and not acknowledged by the server's machine."""
+"""For one statement, and for what was sent and not acknowledged by the server's machine."""
+LOCK_SECONDS = 4
+"""For one lock; less than a statement's, so that it is this limit that a statement meets, and the reason is told."""
 READERS = 5
 """Connections that are kept; as many again may be made for a moment."""
 
 _SETTINGS = "; ".join(
     [
         f"SET statement_timeout = '{STATEMENT_SECONDS}s'",
-        f"SET lock_timeout = '{STATEMENT_SECONDS}s'",
+        f"SET lock_timeout = '{LOCK_SECONDS}s'",
         # A transaction of a daemon that was frozen must not hold rows for ever.
         "SET idle_in_transaction_session_timeout = '15s'",
         # The server must notice within seconds that we are gone: until then the session of a machine that lost its
@@ -42,6 +46,12 @@ _SETTINGS = "; ".join(
         "SET tcp_keepalives_count = 3",
     ]
 )
+_HOLDER = """
+    SELECT activity.application_name, activity.client_addr, activity.pid
+    FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid)
+    WHERE held.locktype = 'advisory' AND held.granted AND held.classid = :high AND held.objid = :low
+      AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _CONNECT = {
     "connect_timeout": str(CONNECT_SECONDS),
     "tcp_user_timeout": str(STATEMENT_SECONDS * 1000),
@@ -70,11 +80,11 @@ _CLASSES = {
 """SQLSTATEs, and their first two characters, https://www.postgresql.org/docs/15/errcodes-appendix.html."""
 
 
-class _HeldElsewhere(SQLAlchemyError):
+class _HeldElsewhereError(SQLAlchemyError):
     """Another session has the lock of the only writer."""
 
 
-class _TooLate(SQLAlchemyError):
+class _TooLateError(SQLAlchemyError):
     """The deadline ended the work."""
 
 
@@ -134,7 +144,8 @@ class PostgresBackend:
         """Do the work alone among all that open this schema."""
 
         def alone(connection: Connection) -> None:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(connection, "migration")})
+            key = _lock_key(connection, "migration")
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
             connection.execute(text(f"SET LOCAL statement_timeout = '{seconds:g}s'"))
             work(connection)
 
@@ -147,7 +158,7 @@ class PostgresBackend:
             self._instance = instance
             try:
                 self.write(lambda _: None, 2.0 * STATEMENT_SECONDS)
-            except _HeldElsewhere:
+            except _HeldElsewhereError:
                 self._instance = None
                 raise StoreUnavailable(
                     f"the store {self.where} is already used by {self._in_time(self._holder, STATEMENT_SECONDS)}: "
@@ -157,9 +168,9 @@ class PostgresBackend:
 
     def explain(self, error: SQLAlchemyError) -> tuple[Reason, str]:
         """Return what PostgreSQL's SQLSTATE means. Only its primary message is quoted: the detail may hold a row."""
-        if isinstance(error, _TooLate):
+        if isinstance(error, _TooLateError):
             return Reason.TIMEOUT, str(error)
-        if isinstance(error, _HeldElsewhere):
+        if isinstance(error, _HeldElsewhereError):
             return Reason.LOCKED, "another session took over as its only writer while this one was cut off"
         if isinstance(error, PoolTimeout):
             return Reason.TIMEOUT, "all connections are in use"
@@ -192,7 +203,7 @@ class PostgresBackend:
                 return once()
             except SQLAlchemyError as error:
                 if deadline.passed:
-                    raise _TooLate(f"no answer within {seconds:g} s") from None
+                    raise _TooLateError(f"no answer within {seconds:g} s") from None
                 if not _broke(error):
                     raise
                 self._engine.dispose()
@@ -200,7 +211,7 @@ class PostgresBackend:
                 return once()
             except SQLAlchemyError:
                 if deadline.passed:
-                    raise _TooLate(f"no answer within {seconds:g} s") from None
+                    raise _TooLateError(f"no answer within {seconds:g} s") from None
                 raise
 
     def _held(self) -> Connection:
@@ -210,19 +221,20 @@ class PostgresBackend:
             if self._instance is not None:
                 self._take_lock(self._writer, self._instance)
         else:
-            _watch(self._writer.connection.driver_connection)
+            _watch(cast("psycopg.Connection[Any]", self._writer.connection.driver_connection))
         return self._writer
 
     def _take_lock(self, writer: Connection, instance: str) -> None:
         with writer.begin():
             writer.execute(
-                text("SELECT set_config('application_name', :name, false)"), {"name": f"evaluator {instance}"}
+                text("SELECT set_config('application_name', :name, false)"),
+                {"name": escaped(f"evaluator {instance}")},
             )
             try:
                 writer.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(writer, "writer")})
             except DBAPIError as error:
                 if self.explain(error)[0] is Reason.LOCKED:
-                    raise _HeldElsewhere from None
+                    raise _HeldElsewhereError from None
                 raise
 
     def _drop_writer(self) -> None:
@@ -239,10 +251,7 @@ class PostgresBackend:
         with self._engine.connect() as connection:
             key = _lock_key(connection, "writer") % 2**64
             row = connection.execute(
-                text(
-                    "SELECT a.application_name, a.client_addr, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-                    " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :high AND l.objid = :low"
-                ),
+                text(_HOLDER),
                 {"high": key >> 32, "low": key & 0xFFFFFFFF},
             ).first()
         if row is None:
@@ -270,7 +279,7 @@ def _broke(error: SQLAlchemyError) -> bool:
     return error.connection_invalidated or state.startswith("57P")
 
 
-def _watch(connection: Any) -> None:
+def _watch(connection: psycopg.Connection[Any]) -> None:
     if not connection.closed:
         watch(connection.fileno())
 

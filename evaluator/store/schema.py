@@ -49,8 +49,8 @@ def unescaped(text: str) -> str:
 class Text(TypeDecorator[str]):
     """Any Python string.
 
-    On PostgreSQL it is ordered by its bytes (`COLLATE "C"`), as on SQLite: the order is then the same everywhere, and an
-    upgrade of the system's collations cannot make an index wrong.
+    On PostgreSQL it is ordered by its bytes (`COLLATE "C"`), as on SQLite: the order is then the same everywhere, and
+    an upgrade of the system's collations cannot make an index wrong.
     """
 
     impl = TEXT
@@ -69,7 +69,7 @@ class Text(TypeDecorator[str]):
         return None if value is None else unescaped(value)
 
 
-class _AsGiven(Double):
+class _AsGiven(Double[float]):
     """A column of SQLite that is bound as it is given; the ordinary type would make a float of the text `nan`."""
 
     def bind_processor(self, dialect: Dialect) -> None:

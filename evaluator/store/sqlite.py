@@ -49,7 +49,7 @@ _ERRNO = {
 }
 
 
-class _FileReplaced(SQLAlchemyError):
+class _FileReplacedError(SQLAlchemyError):
     """The path no longer leads to the file that was opened."""
 
 
@@ -161,7 +161,8 @@ class SQLiteBackend:
             holder = os.read(lock, 200).decode(errors="replace").strip() or "another process"
             os.close(lock)
             raise StoreUnavailable(
-                f"the store {self.where} is already used by {holder}: stop that one first, or give this one its own file",
+                f"the store {self.where} is already used by {holder}: "
+                "stop that one first, or give this one its own file",
                 Reason.LOCKED,
             ) from None
         self._lock = lock
@@ -172,7 +173,7 @@ class SQLiteBackend:
 
     def explain(self, error: SQLAlchemyError) -> tuple[Reason, str]:
         """Return what SQLite's result code means."""
-        if isinstance(error, _FileReplaced):
+        if isinstance(error, _FileReplacedError):
             return Reason.UNREACHABLE, "the file was removed or replaced while it was in use: restart evaluator"
         if not isinstance(error, DBAPIError):
             return Reason.OTHER, type(error).__name__
@@ -206,7 +207,7 @@ class SQLiteBackend:
     def _require_same_file(self) -> None:
         # SQLite goes on writing into a file that was deleted, and every commit would be lost at the next start.
         if self._file_identity() != self._identity:
-            raise _FileReplaced
+            raise _FileReplacedError
 
     def _no_space(self) -> bool:
         # The WAL's shared memory answers with an I/O error, not with FULL, when it cannot grow.

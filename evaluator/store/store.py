@@ -1,7 +1,7 @@
 """The store: opened once, one commit at a time, read at any time.
 
-This module knows what a transaction consists of and turns the database's errors into ours. It never knows which database
-it is, and never decides what is written. Everything here waits; the daemon calls it in a thread.
+This module knows what a transaction consists of and turns the database's errors into ours. It never knows which
+database it is, and never decides what is written. Everything here waits; the daemon calls it in a thread.
 """
 
 import threading

@@ -1,0 +1,171 @@
+"""Rows for the tests: plain ones, and any that the types allow."""
+
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+from hypothesis import strategies as st
+
+from evaluator.engine.alerts import Alert, State, Verdict
+from evaluator.engine.rules import Severity
+from evaluator.engine.samples import Series, series_of
+from evaluator.incidents.changes import Changes, Judged, Remembered, RuleFile, SeriesKey
+from evaluator.incidents.deliveries import Action, Delivery, DeliveryState, Message
+from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident, IncidentState
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+SERIES: Series = (("device", "sda"), ("host", "web-1"))
+KEY = "R0123456789ABCDEF0123456789ABCDE"
+
+
+def an_alert(rule: str = "cpu-high", series: Series = SERIES, **changes: Any) -> Alert:
+    values: dict[str, Any] = {
+        "rule": rule, "severity": Severity.P1, "series": series, "state": State.FIRING, "since": NOW, "active_at": NOW,
+        "clock": NOW, "seen": NOW, "judged": NOW, "verdict": Verdict.BREACH, "known": NOW, "value": 93.5,
+    }  # fmt: skip
+    return Alert(**{**values, **changes})
+
+
+def an_incident(id: str = "01J00000000000000000000001", **changes: Any) -> Incident:  # noqa: A002 - the field's name.
+    values: dict[str, Any] = {
+        "id": id, "rule": "cpu-high", "group": SERIES, "service": "infrastructure", "severity": Severity.P1,
+        "state": IncidentState.OPEN, "opened_at": NOW, "active_at": NOW - 600, "updated_at": NOW, "title": "CPU is high",
+        "why": "93.5 % is above 90 %", "members": (SERIES,),
+    }  # fmt: skip
+    return Incident(**{**values, **changes})
+
+
+def ended(id: str = "01J00000000000000000000001", at: float = NOW, **changes: Any) -> Incident:  # noqa: A002 - as above.
+    closed = {"state": IncidentState.RESOLVED, "closed_at": at, "close_reason": CloseReason.RECOVERED}
+    return an_incident(id, **{**closed, **changes})
+
+
+def an_event(incident: str = "01J00000000000000000000001", text: str = "opened", at: float = NOW) -> Event:
+    return Event(incident, at, EventKind.OPENED, text)
+
+
+def a_message(**changes: Any) -> Message:
+    values: dict[str, Any] = {
+        "incident": "01J00000000000000000000001", "rule": "cpu-high", "service": "infrastructure",
+        "severity": Severity.P1, "title": "CPU is high", "why": "93.5 % is above 90 %", "source": "host=web-1",
+        "opened_at": NOW, "at": NOW,
+    }  # fmt: skip
+    return Message(**{**values, **changes})
+
+
+def a_delivery(
+    id: str = "01J0000000000000000000000A",  # noqa: A002 - the field's name.
+    incident: str = "01J00000000000000000000001",
+    **changes: Any,
+) -> Delivery:
+    values: dict[str, Any] = {
+        "id": id, "seq": 1, "incident": incident, "notifier": "pagerduty", "service": "infrastructure",
+        "severity": Severity.P1, "action": Action.TRIGGER, "dedup_key": f"evaluator/x/{incident}/P1",
+        "message": a_message(incident=incident), "created_at": NOW, "due_at": NOW, "routing_key": KEY,
+    }  # fmt: skip
+    return Delivery(**{**values, **changes})
+
+
+def done(id: str, incident: str, action: Action, **changes: Any) -> Delivery:  # noqa: A002 - the field's name.
+    state = {"state": DeliveryState.DONE, "accepted": 1, "accepted_at": NOW, "told": True}
+    return a_delivery(id, incident, action=action, **{**state, **changes})
+
+
+def changes(
+    *,
+    alerts: tuple[Alert, ...] = (),
+    incidents: tuple[Incident, ...] = (),
+    events: tuple[Event, ...] = (),
+    deliveries: tuple[Delivery, ...] = (),
+    series: tuple[Remembered, ...] = (),
+    judged: tuple[Judged, ...] = (),
+    files: tuple[RuleFile, ...] = (),
+) -> Changes:
+    return Changes(
+        alerts={alert.key: alert for alert in alerts},
+        incidents={incident.id: incident for incident in incidents},
+        events=list(events),
+        deliveries={delivery.id: delivery for delivery in deliveries},
+        series={SeriesKey(kept.rule, kept.series): kept for kept in series},
+        judged={kept.rule: kept for kept in judged},
+        files={file.path: file for file in files},
+    )
+
+
+# Any character at all: NUL, the mark of the escape, lone surrogates, and pairs of them that must not become one.
+_any_text = st.text(st.one_of(st.characters(), st.sampled_from("\x00\x1a\ud83d\ude00\udcff0f\\\"'")), max_size=12)
+_numbers = st.floats(allow_nan=True, allow_infinity=True)
+# Times are compared by the database, so they are finite.
+_times = st.floats(min_value=0, max_value=4e9)
+_series = st.dictionaries(_any_text, _any_text, max_size=3).map(series_of)
+_severities = st.sampled_from(Severity)
+_ids = st.integers(0, 7).map(lambda number: f"01J{number:023d}")
+_maybe = {"value": st.none() | _numbers, "sample_at": st.none() | _times}
+
+_alerts = st.builds(
+    Alert,
+    rule=_any_text, severity=_severities, series=_series, state=st.sampled_from(State), since=_times, active_at=_times,
+    clock=_times, seen=_times, judged=_times, verdict=st.sampled_from(Verdict), known=_times, absent=_numbers,
+    window=st.lists(st.tuples(_times, st.booleans()), max_size=3).map(tuple), edited=st.booleans(), reason=_any_text,
+    **_maybe,
+)  # fmt: skip
+_text_fields = {
+    field.name: _any_text
+    for field in fields(Incident)
+    if field.name in {"rule", "service", "title", "why", "limit", "runbook", "dashboard", "description", "rule_at"}
+}
+
+
+def _incidents(now: float) -> st.SearchStrategy[Incident]:
+    closed = st.tuples(st.floats(now - DAY / 2, now), st.sampled_from(CloseReason))
+    return st.builds(
+        lambda state, closed, **rest: Incident(
+            state=state,
+            closed_at=closed[0] if state is IncidentState.RESOLVED else None,
+            close_reason=closed[1] if state is IncidentState.RESOLVED else None,
+            **rest,
+        ),
+        state=st.sampled_from(IncidentState), closed=closed, id=_ids, group=_series, severity=_severities,
+        opened_at=_times, active_at=_times, updated_at=_times, value=st.none() | _numbers, unit=st.none() | _any_text,
+        members=st.lists(_series, max_size=2).map(tuple), known_at=_times, blind_told=st.booleans(), **_text_fields,
+    )  # fmt: skip
+
+
+_messages = st.builds(
+    Message,
+    incident=_any_text, rule=_any_text, service=_any_text, severity=_severities, title=_any_text, why=_any_text,
+    source=_any_text, opened_at=_numbers.filter(lambda number: number == number), at=_times, value=_any_text,
+    limit=_any_text, series=st.lists(_any_text, max_size=2).map(tuple), group=_any_text, rule_at=_any_text,
+    description=_any_text, runbook=_any_text, dashboard=_any_text, closed=_any_text,
+    labels=st.dictionaries(_any_text, _any_text, max_size=2).map(MappingProxyType),
+)  # fmt: skip
+
+
+def _deliveries(incidents: list[str]) -> st.SearchStrategy[Delivery]:
+    return st.builds(
+        Delivery,
+        id=_ids, seq=st.integers(0, 2**62), incident=st.sampled_from(["", *incidents]), notifier=_any_text,
+        service=_any_text, severity=_severities, action=st.sampled_from(Action), dedup_key=_any_text,
+        message=_messages, created_at=_times, due_at=_times, routing_key=_any_text,
+        state=st.sampled_from(DeliveryState), attempts=st.integers(0, 1000), accepted=st.integers(0, 1000),
+        accepted_at=st.none() | _times, told=st.booleans(), claimed=st.booleans(), error=_any_text,
+    )  # fmt: skip
+
+
+@st.composite
+def any_changes(draw: st.DrawFn, now: float = NOW) -> Changes:
+    """Return changes of every kind, some of which delete what others wrote."""
+    some = changes(
+        alerts=tuple(draw(st.lists(_alerts, max_size=3))),
+        incidents=tuple(draw(st.lists(_incidents(now), max_size=3))),
+        series=tuple(draw(st.lists(st.builds(Remembered, _any_text, _series, _numbers), max_size=2))),
+        judged=tuple(draw(st.lists(st.builds(Judged, _any_text, _times, _any_text, _any_text), max_size=2))),
+        files=tuple(draw(st.lists(st.builds(RuleFile, _any_text, _any_text, _times), max_size=2))),
+    )
+    known = list(some.incidents)
+    some.deliveries = {row.id: row for row in draw(st.lists(_deliveries(known), max_size=3))}
+    if known:
+        event = st.builds(Event, st.sampled_from(known), _times, st.sampled_from(EventKind), _any_text)
+        some.events = draw(st.lists(event, max_size=4))
+    return some
