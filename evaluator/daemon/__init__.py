@@ -1,0 +1,1 @@
+"""The only station that waits: it reads the clock, polls, commits, sends and reloads."""

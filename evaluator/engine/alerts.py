@@ -1,10 +1,10 @@
 """The state machine of one alert, as a table, and the row that it stands in.
 
-An alert is (rule, severity, series). This module knows one alert and one verdict at a time; it never knows other alerts,
-sources, incidents, or a clock.
+An alert is (rule, severity, series). This module knows one alert and one verdict at a time; it never knows other
+alerts, sources, incidents, or a clock.
 
-`TABLE` is the rule; `advance` adds what does not fit a table: how long a state must be *held*, and that blind time (more
-than `BLIND_STEPS` steps between two equal verdicts) restarts that count while the state stays.
+`TABLE` is the rule; `advance` adds what does not fit a table: how long a state must be *held*, and that blind time
+(more than `BLIND_STEPS` steps between two equal verdicts) restarts that count while the state stays.
 """
 
 from collections.abc import Mapping

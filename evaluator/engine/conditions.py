@@ -23,8 +23,8 @@ def verdict_of(tier: Tier, value: float) -> Verdict:
 def rows_beyond(limit: Limit, values: Sequence[float]) -> list[int]:
     """Return the positions of the values that are beyond the limit.
 
-    One comprehension for each kind of limit: with 100,000 quiet series this loop is the whole cost of a rule, and a call
-    of `Limit.holds` for each value would take several times as long.
+    One comprehension for each kind of limit: with 100,000 quiet series this loop is the whole cost of a rule, and a
+    call of `Limit.holds` for each value would take several times as long.
     """
     low = limit.value
     match limit.op:

@@ -1,7 +1,7 @@
-"""One evaluation: a rule, the answer to its query, its alerts as they stand, and the slot, to its alerts as they stand now.
+"""One evaluation: from a rule, an answer, the rule's alerts as they stood and the slot to its alerts as they stand now.
 
-Everything is an argument. A failed poll, a missing series and NaN are `unknown`; what a missing series means beyond that
-is the rule's `no_data`. Only what is not quiet has a row.
+Everything is an argument. A failed poll, a missing series and NaN are `unknown`; what a missing series means beyond
+that is the rule's `no_data`. Only what is not quiet has a row.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Evaluation:
     alerts: dict[AlertKey, Alert | None] = field(default_factory=dict)
     """The rows that changed; `None`: quiet, with nothing to remember."""
     absent: dict[Series, float | None] = field(default_factory=dict)
-    """For rules with `no_data = "breach"`: remembered series whose count of missing seconds changed; `None`: forgotten."""
+    """For rules with `no_data = "breach"`: series whose count of missing seconds changed; `None`: forgotten."""
     transitions: list[Transition] = field(default_factory=list)
 
 

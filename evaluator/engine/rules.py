@@ -5,6 +5,7 @@ rows keyed by (rule name, severity, series), never in a rule, so a reload has no
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -61,7 +62,7 @@ class Limit:
                 return value == self.value
             case Op.NOT_EQUALS:
                 # NaN differs from everything, itself included; it must still not be a breach.
-                return value == value and value != self.value
+                return not math.isnan(value) and value != self.value
             case Op.OUTSIDE:
                 high = self.value if self.high is None else self.high
                 return value < self.value or value > high

@@ -1,9 +1,10 @@
 """Which outbox rows an incident's beginning, change and end need.
 
-This module knows keys, order and what is superseded. It never sends, and never knows when a row is due again (`outbox`).
+This module knows keys, order and what is superseded. It never sends, and never knows when a row is due again (that is
+`outbox`).
 
-Rows of one (incident, notifier) are sent in the order of their `seq`, so a new trigger put before the resolve of the old
-key is a raise that pages, and a resolve can never overtake its trigger.
+Rows of one (incident, notifier) are sent in the order of their `seq`, so a new trigger put before the resolve of the
+old key is a raise that pages, and a resolve can never overtake its trigger.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,7 @@
 """From alerts to incidents: open, join, raise, close, and what must be sent for it.
 
-This module looks at one rule at a time, after each of its evaluations. What opens, joins or raises must be a *breach* of
-*this* evaluation; what closes needs only that nothing is firing or recovering any more.
+This module looks at one rule at a time, after each of its evaluations. What opens, joins or raises must be a *breach*
+of *this* evaluation; what closes needs only that nothing is firing or recovering any more.
 """
 
 from collections.abc import Sequence

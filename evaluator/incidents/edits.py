@@ -1,4 +1,4 @@
-"""What another rule set means for alerts and incidents that are there already: at a reload, and at a start just the same.
+"""What another rule set means for alerts and incidents that are there already, at a reload as at a start.
 
 This module compares what each rule was when it was judged last with what it is now. A limit, `for` or text may change
 without anything happening; what the alerts stand on (`Rule.identity`) may not.

@@ -40,7 +40,8 @@ def assess(
 ) -> Judgement:
     """Judge one answer to one rule's query as of the slot `now`.
 
-    `live` is false for what is judged from a source's history: such an evaluation may close, but not open, join or raise.
+    `live` is false for what is judged from a source's history: such an evaluation may close, but not open, join or
+    raise.
     """
     before = world.book(rule.name)
     evaluation = evaluate(rule, result, before, world.remembered.get(rule.name, {}), now)

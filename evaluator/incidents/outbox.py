@@ -32,15 +32,18 @@ Lane = tuple[str, str]
 """A notifier and a routing key: what one lane tells is told one after the other."""
 
 
-def next_due(deliveries: Iterable[Delivery], now: float, busy: Collection[Lane] = ()) -> list[Delivery]:
+def next_due(
+    deliveries: Iterable[Delivery], now: float, busy: Collection[Lane] = (), unwritten: Collection[str] = ()
+) -> list[Delivery]:
     """Return what may be sent now: for each lane that is not busy the most urgent delivery.
 
-    Resolves go first, then the worst severity, then what has been due the longest.
+    Resolves go first, then the worst severity, then what has been due the longest. What is not written to the store yet
+    (`unwritten` has the ids) is not sent, and what comes behind it waits for it.
     """
     chosen: dict[Lane, Delivery] = {}
     for delivery in _sendable(deliveries, now):
         lane = lane_of(delivery)
-        if lane in busy:
+        if lane in busy or delivery.id in unwritten:
             continue
         best = chosen.get(lane)
         if best is None or _urgency(delivery) < _urgency(best):

@@ -37,7 +37,7 @@ class Routes:
         """Return who hears what was refused."""
         return self.fallbacks.get(service, CONSOLE)
 
-    def keys(self) -> tuple[tuple[str, Target], ...]:
+    def keyed(self) -> tuple[tuple[str, Target], ...]:
         """Return every different (service, target) that has a routing key."""
         seen: dict[tuple[str, str], tuple[str, Target]] = {}
         for (service, _), targets in self.targets.items():

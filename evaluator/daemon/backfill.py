@@ -1,0 +1,121 @@
+"""Judges from a source's history what nobody judged at the time: the gap since a stop, and the past of a new rule.
+
+So a breach that is ten minutes old already pages at the next live slot, and not ten minutes later. Backfill is bounded,
+and never delays a live slot: a rule that was judged live in the meantime is left alone.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from evaluator.daemon.clock import Clock
+from evaluator.daemon.cycle import Cycles
+from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.ledger import Ledger
+from evaluator.daemon.sightings import Sightings
+from evaluator.daemon.slots import phase_of
+from evaluator.engine.alerts import BLIND_STEPS
+from evaluator.engine.rules import Rule
+from evaluator.engine.samples import PollFailed, PollResult
+from evaluator.engine.window import window_size
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 4
+"""Questions to sources at a time."""
+
+FURTHEST = 86_400.0
+"""Seconds: how far back is looked at most."""
+
+MOST_SLOTS = 5_000
+"""Slots of one rule at most."""
+
+TIMEOUT = 30.0
+"""Seconds that a source may take for one rule's history."""
+
+TOGETHER = 50
+"""Slots that are judged before anybody else gets a turn."""
+
+
+class Backfill:
+    """Judges the past of rules."""
+
+    def __init__(
+        self, equipment: Equipment, cycles: Cycles, ledger: Ledger, sightings: Sightings, clock: Clock
+    ) -> None:
+        """Work with what is in force."""
+        self._equipment = equipment
+        self._cycles = cycles
+        self._ledger = ledger
+        self._sightings = sightings
+        self._clock = clock
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self, rules: Iterable[Rule]) -> None:
+        """Judge the past of these rules, a few at a time."""
+        await asyncio.gather(*(self._one(rule) for rule in rules if rule.judged))
+
+    async def _one(self, rule: Rule) -> None:
+        async with self._turns:
+            slots = self._slots(rule)
+            if not slots or self._judged_live(rule):
+                return
+            history = await self._history(rule, slots)
+            if history and await self._replay(rule, history):
+                await self._ledger.flush()
+
+    def _slots(self, rule: Rule) -> Sequence[float]:
+        """Return the slots that nobody judged, oldest first; empty where nothing worth the question was missed."""
+        now = self._clock.now()
+        mark = self._ledger.world.judged.get(rule.name)
+        judged_until = mark.at if mark else 0.0
+        if judged_until and now - judged_until <= rule.step:
+            return ()
+        start = judged_until + rule.every / 2 if judged_until else now - _looks_back(rule)
+        start = max(start, now - FURTHEST, now - MOST_SLOTS * rule.every)
+        phase = phase_of(rule.source, rule.every)
+        first = math.ceil((start - phase) / rule.every)
+        last = math.floor((now - phase) / rule.every)
+        return [phase + index * rule.every for index in range(first, last + 1)]
+
+    async def _history(self, rule: Rule, slots: Sequence[float]) -> list[tuple[float, PollResult]] | None:
+        adapter = self._equipment.sources.get(rule.source)
+        if adapter is None:
+            return None
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                history = await adapter.history(rule.query, slots[0], slots[-1], rule.every)
+        except TimeoutError:
+            log.warning("history did not come in time", rule=rule.name, source=rule.source)
+            return None
+        if history and any(isinstance(result, PollFailed) for _, result in history):
+            failed = next(result for _, result in history if isinstance(result, PollFailed))
+            log.warning("history is not to be had", rule=rule.name, source=rule.source, error=failed.message)
+            return None
+        return history
+
+    async def _replay(self, rule: Rule, history: Sequence[tuple[float, PollResult]]) -> bool:
+        """Judge the slots in their order, unless the rule is edited or judged live; return whether any was."""
+        for number, (slot, result) in enumerate(history):
+            if self._judged_live(rule) or self._equipment.rules.get(rule.name) != rule:
+                return number > 0
+            self._ledger.take(self._cycles.judgement(rule, result, slot, live=False).changes)
+            if number % TOGETHER == TOGETHER - 1:
+                await asyncio.sleep(0)
+        log.info("judged from history", rule=rule.name, slots=len(history))
+        return True
+
+    def _judged_live(self, rule: Rule) -> bool:
+        status = self._sightings.rules.get(rule.name)
+        return status is not None and status.last_evaluation is not None
+
+
+def _looks_back(rule: Rule) -> float:
+    """Return how many seconds of the past a rule that was never judged can need."""
+    longest = max(
+        max(tier.for_, tier.recover.for_, window_size(tier) * rule.step if window_size(tier) else 0.0)
+        for tier in rule.tiers
+    )
+    return longest + BLIND_STEPS * rule.step

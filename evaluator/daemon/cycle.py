@@ -1,0 +1,149 @@
+"""One cycle: ask a source everything that is due, judge each rule on its answer, and commit the lot.
+
+This module joins a source, the pure core and the ledger for one slot. It never knows when the next slot is.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from evaluator.daemon.clock import Clock
+from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.identifiers import new_id
+from evaluator.daemon.ledger import Ledger
+from evaluator.daemon.sightings import Sightings
+from evaluator.engine.alerts import State
+from evaluator.engine.evaluate import Transition
+from evaluator.engine.rules import Query, Rule
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult
+from evaluator.incidents.judge import Judgement, assess
+from evaluator.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+GRACE = 5.0
+"""Seconds that a source has beyond its own timeout before its poll is cancelled."""
+
+USUAL_TIMEOUT = 10.0
+"""Seconds; the timeout of a source whose settings have none."""
+
+
+class Cycles:
+    """Runs cycles, one for each (source, interval) at a time."""
+
+    def __init__(
+        self, equipment: Equipment, ledger: Ledger, sightings: Sightings, clock: Clock, metrics: Metrics
+    ) -> None:
+        """Work with what is in force at each moment."""
+        self._equipment = equipment
+        self._ledger = ledger
+        self._sightings = sightings
+        self._clock = clock
+        self._metrics = metrics
+
+    async def run(self, source: str, every: float, slot: float) -> bool:
+        """Run one cycle and return whether it was committed."""
+        rules = self.rules_of(source, every)
+        queries = list(dict.fromkeys(rule.query for rule in rules))
+        results = dict(zip(queries, await self._poll(source, queries, slot), strict=True))
+        for rule in rules:
+            # A reload may have come while the source was being asked: what is judged is what is in force now.
+            current = self._equipment.rules.get(rule.name)
+            if current is not None and current.judged and current.query == rule.query:
+                self._judge(current, results[rule.query], slot)
+                await asyncio.sleep(0)
+        committed = await self._ledger.flush()
+        self._metrics.cycle_lag_seconds.observe(max(0.0, self._clock.now() - slot))
+        if committed:
+            self._metrics.last_cycle_timestamp_seconds.set(slot)
+        return committed
+
+    def rules_of(self, source: str, every: float) -> list[Rule]:
+        """Return the rules that a cycle judges."""
+        rules = self._equipment.rules
+        return [rule for rule in rules if rule.judged and rule.source == source and rule.every == every]
+
+    async def _poll(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:
+        started = self._clock.monotonic()
+        results = await self._ask(source, queries, slot)
+        duration = self._clock.monotonic() - started
+        declared = self._equipment.settings.sources.get(source)
+        up = self._sightings.polled(source, declared.type if declared else "", results, slot, duration)
+        self._count(source, results, slot, duration, up=up)
+        return results
+
+    async def _ask(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:
+        adapter = self._equipment.sources.get(source)
+        if adapter is None:
+            failed = PollFailed(FailureReason.INTERNAL, f"source {source} is being replaced")
+            return [failed] * len(queries)
+        limit = self.timeout_of(source) + GRACE
+        try:
+            async with asyncio.timeout(limit):
+                results = await adapter.poll(queries, slot)
+        except TimeoutError:
+            failed = PollFailed(FailureReason.TIMEOUT, f"source {source} did not end its poll within {limit:g} s")
+            return [failed] * len(queries)
+        except Exception:  # One of the three places where our own mistakes are survived, counted and logged.
+            log.exception("poll broke", source=source)
+            self._metrics.errors.labels("poll").inc()
+            failed = PollFailed(FailureReason.INTERNAL, f"source {source} made a mistake; the log has its traceback")
+            return [failed] * len(queries)
+        if len(results) != len(queries):
+            failed = PollFailed(FailureReason.INTERNAL, f"source {source} answered {len(results)} of {len(queries)}")
+            return [failed] * len(queries)
+        return results
+
+    def timeout_of(self, source: str) -> float:
+        """Return the seconds within which a source promises to end a poll."""
+        declared = self._equipment.settings.sources.get(source)
+        timeout = getattr(declared.settings, "timeout", None) if declared else None
+        return float(timeout) if isinstance(timeout, int | float) else USUAL_TIMEOUT
+
+    def _judge(self, rule: Rule, result: PollResult, slot: float) -> None:
+        started = self._clock.monotonic()
+        judgement = self.judgement(rule, result, slot)
+        self._ledger.take(judgement.changes)
+        self._sightings.judged(rule, result, slot, self._clock.monotonic() - started)
+        self._metrics.rule_evaluations.labels(rule.name).inc()
+        if isinstance(result, PollFailed):
+            self._metrics.rule_evaluation_failures.labels(rule.name, result.reason.value).inc()
+        for transition in judgement.evaluation.transitions:
+            _log_transition(transition)
+
+    def judgement(self, rule: Rule, result: PollResult, slot: float, *, live: bool = True) -> Judgement:
+        """Judge one answer on the world as it is, changing nothing."""
+        return assess(
+            self._ledger.world,
+            rule,
+            result,
+            slot,
+            routes=self._equipment.routes,
+            instance=self._equipment.settings.instance,
+            ids=new_id,
+            live=live,
+        )
+
+    def _count(self, source: str, results: Sequence[PollResult], slot: float, duration: float, *, up: bool) -> None:
+        self._metrics.poll_duration_seconds.labels(source).observe(duration)
+        self._metrics.source_up.labels(source).set(up)
+        if up:
+            self._metrics.source_last_good_timestamp_seconds.labels(source).set(slot)
+        for result in results:
+            if isinstance(result, PollFailed):
+                self._metrics.poll_failures.labels(source, result.reason.value).inc()
+
+
+def _log_transition(transition: Transition) -> None:
+    alert = transition.alert
+    level = log.info if State.FIRING in (alert.state, transition.before) else log.debug
+    level(
+        "alert",
+        rule=alert.rule,
+        severity=alert.severity.value,
+        series=dict(alert.series),
+        before=transition.before.value,
+        state=alert.state.value,
+        reason=alert.reason,
+    )

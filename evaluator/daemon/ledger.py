@@ -1,0 +1,126 @@
+"""The world in memory and its way into the store.
+
+Whoever decides something hands its `Changes` to `take`: from then on they are true in memory. `flush` writes everything
+that is not written yet in one transaction. While the store cannot be written, judging goes on in memory, the unwritten
+changes are kept, and nothing of them is sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from evaluator.daemon.clock import Clock
+from evaluator.incidents.changes import Changes
+from evaluator.incidents.incident import EventKind
+from evaluator.incidents.world import World
+from evaluator.store.errors import CommitFailed
+from evaluator.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+RETRY_EVERY = 2.0
+"""Seconds between tries while the store cannot be written."""
+
+
+class Committing(Protocol):
+    """The one thing that the ledger needs of a store."""
+
+    def commit(self, changes: Changes) -> None:
+        """Write all changes in one transaction, or raise `CommitFailed`."""
+
+
+class Ledger:
+    """What is true, and what of it is written."""
+
+    def __init__(self, world: World, store: Committing, clock: Clock, metrics: Metrics) -> None:
+        """Start with a world that is written as it is."""
+        self.world = world
+        self.committed_at: float | None = None
+        self.failing_since: float | None = None
+        self.error = ""
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._waiting = Changes()
+        self._flying = Changes()
+        self._lock = asyncio.Lock()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_written(self, listener: Callable[[], None]) -> None:
+        """Call the listener after each commit."""
+        self._listeners.append(listener)
+
+    def take(self, changes: Changes) -> None:
+        """Make changes true in memory, to be written by the next `flush`."""
+        if changes:
+            self.world.apply(changes)
+            self._waiting.add(changes)
+            self._tell(changes)
+
+    def unwritten(self) -> set[str]:
+        """Return the ids of deliveries that are not in the store as they are in memory."""
+        return {*self._waiting.deliveries, *self._flying.deliveries}
+
+    async def flush(self) -> bool:
+        """Write what is not written yet; return whether everything that was there at the call is in the store now.
+
+        A caller that is cancelled leaves the transaction to itself: it is written whole, or kept for the next try.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._write()))
+
+    async def _write(self) -> bool:
+        async with self._lock:
+            batch, self._waiting = self._waiting, Changes()
+            self._flying = batch
+            started = self._clock.monotonic()
+            try:
+                if batch:
+                    await asyncio.to_thread(self._store.commit, batch)
+            except CommitFailed as failure:
+                self._failed(failure)
+                batch.add(self._waiting)
+                self._waiting = batch
+                return False
+            finally:
+                self._flying = Changes()
+            if batch:
+                self._metrics.store_commit_duration_seconds.observe(self._clock.monotonic() - started)
+                self._succeeded()
+        for listener in self._listeners:
+            listener()
+        return True
+
+    async def keep_trying(self) -> None:
+        """Write what could not be written, every few seconds until it can; for ever."""
+        while True:
+            await asyncio.sleep(RETRY_EVERY)
+            if self.failing_since is not None:
+                await self.flush()
+
+    def _failed(self, failure: CommitFailed) -> None:
+        self._metrics.store_commit_failures.labels(failure.reason).inc()
+        if self.failing_since is None:
+            self.failing_since = self._clock.now()
+            log.error("store cannot be written", reason=failure.reason, error=failure.message)
+        self.error = failure.message
+
+    def _succeeded(self) -> None:
+        self.committed_at = self._clock.now()
+        if self.failing_since is not None:
+            log.info("store can be written again", after_seconds=round(self.committed_at - self.failing_since))
+        self.failing_since, self.error = None, ""
+
+    def _tell(self, changes: Changes) -> None:
+        """Log and count what happened to incidents."""
+        for event in changes.events:
+            # structlog's own word for the message is `event`.
+            log.info("incident", incident=event.incident, what=event.kind.value, text=event.text)
+            incident = self.world.incidents.get(event.incident)
+            if incident is None:
+                continue
+            if event.kind is EventKind.OPENED:
+                self._metrics.incidents_opened.labels(incident.service, incident.severity.value).inc()
+            elif event.kind is EventKind.RESOLVED and incident.close_reason is not None:
+                self._metrics.incidents_closed.labels(incident.service, incident.close_reason.value).inc()

@@ -1,0 +1,71 @@
+"""How sources and rules did last time: what pages, readiness and metrics tell of them.
+
+This module remembers. It never judges; all of it is lost at a restart, and nobody misses it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from evaluator.engine.conditions import nearest_row
+from evaluator.engine.rules import Rule
+from evaluator.engine.samples import PollFailed, PollResult, series_of, series_text
+from evaluator.web.view import RuleStatus, SourceStatus
+
+
+@dataclass(slots=True)
+class Sightings:
+    """The last of everything."""
+
+    sources: dict[str, SourceStatus] = field(default_factory=dict)
+    rules: dict[str, RuleStatus] = field(default_factory=dict)
+
+    def polled(self, source: str, type_: str, results: Iterable[PollResult], now: float, duration: float) -> bool:
+        """Note a poll of a source and return whether it is up: it answered anything, or failed in no query."""
+        failures = []
+        good = False
+        for result in results:
+            if isinstance(result, PollFailed):
+                failures.append(result)
+            else:
+                good = True
+        up = good or not failures
+        before = self.sources.get(source, SourceStatus(source, type_))
+        self.sources[source] = replace(
+            before,
+            type=type_,
+            up=up,
+            last_good=now if up else before.last_good,
+            last_poll=now,
+            error=failures[0].message if failures and not up else "",
+            duration=duration,
+        )
+        return up
+
+    def judged(self, rule: Rule, result: PollResult, slot: float, duration: float) -> None:
+        """Note an evaluation of a rule."""
+        before = self.rules.get(rule.name, RuleStatus(rule))
+        if isinstance(result, PollFailed):
+            self.rules[rule.name] = replace(
+                before, rule=rule, last_evaluation=slot, duration=duration, error=result.message
+            )
+            return
+        row = nearest_row(rule.tiers[0].limit, result.values)
+        sample = None if row is None else (series_text(series_of(result.labels[row])), result.values[row])
+        self.rules[rule.name] = RuleStatus(
+            rule=rule,
+            last_evaluation=slot,
+            last_good=slot,
+            duration=duration,
+            series=len(result),
+            sample=sample,
+        )
+
+    def keep_only(self, rules: Iterable[str], sources: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Forget rules and sources that are no longer there; return which were forgotten."""
+        gone_rules = set(self.rules) - set(rules)
+        gone_sources = set(self.sources) - set(sources)
+        for name in gone_rules:
+            del self.rules[name]
+        for name in gone_sources:
+            del self.sources[name]
+        return gone_rules, gone_sources
