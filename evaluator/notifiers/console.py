@@ -13,10 +13,11 @@ import sys
 from typing import ClassVar, TextIO
 
 import structlog
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from evaluator.engine.rules import Severity
 from evaluator.incidents.deliveries import Accepted, Action, Delivery, Outcome, RetryLater
+from evaluator.notifiers.fields import Strict
 from evaluator.notifiers.shortening import one_line, shorten
 from evaluator.notifiers.wording import News, body, news, subject, utc_text
 
@@ -33,10 +34,8 @@ _REMEMBERED = 1000
 _log = structlog.get_logger(__name__)
 
 
-class ConsoleSettings(BaseModel):
+class ConsoleSettings(Strict):
     """`[notifiers.NAME]` of `type = "console"`: there is nothing to set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ConsoleNotifier:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isnan
-from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath
+from pydantic import Field
 
 from evaluator.incidents.deliveries import Refused, RetryLater
+from evaluator.notifiers.fields import Authorities, Strict, Timeout
 from evaluator.notifiers.shortening import one_line, shorten
 from evaluator.telemetry.redaction import HIDDEN, redact_text
 
@@ -36,42 +36,13 @@ _REASONS = {400: "bad_request", 401: "auth", 403: "auth", 404: "not_found", 410:
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
-def _pem(path: Path) -> Path:
-    try:
-        ssl.create_default_context(cafile=str(path))
-    except (ssl.SSLError, OSError) as error:
-        raise ValueError(f"{path} holds no certificates in PEM form") from error
-    return path
-
-
-def web_address(url: str) -> str:
-    """Return an http(s) address without a slash at its end, or raise `ValueError` that says what to do."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError("this is not a web address; write it like https://events.example.com") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or re.search(r"\s", url):
-        raise ValueError("this is not a web address; write it like https://events.example.com")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("leave user and password out of the address; it is shown in logs and on pages")
-    if parts.query or parts.fragment:
-        raise ValueError("leave out what begins with ? or #")
-    return url.rstrip("/")
-
-
-WebAddress = Annotated[str, AfterValidator(web_address)]
-"""A setting that is an http(s) address which may be shown."""
-
-
-class HttpSettings(BaseModel):
+class HttpSettings(Strict):
     """The settings that every notifier has which speaks HTTP. Proxies come from `HTTPS_PROXY` and `NO_PROXY`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    timeout: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = 10.0
+    # The schema shows the default as it is written, the model keeps seconds.
+    timeout: Timeout = Field(default=10.0, json_schema_extra={"default": "10s"})
     """Seconds for a whole request: name, connection, sending, and the answer to its last byte."""
-    ca: Annotated[FilePath, AfterValidator(_pem)] | None = None
+    ca: Authorities | None = None
     """PEM file of the authorities to trust instead of the usual ones."""
 
 

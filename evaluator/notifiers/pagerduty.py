@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from evaluator.engine.rules import Severity
 from evaluator.incidents.deliveries import Accepted, Action, Delivery, Message, Outcome, Refused, RetryLater
-from evaluator.notifiers.http import Answer, HttpSender, HttpSettings, WebAddress, hide, judge, web_address, words
+from evaluator.notifiers.fields import WebAddress, web_address
+from evaluator.notifiers.http import Answer, HttpSender, HttpSettings, hide, judge, words
 from evaluator.notifiers.shortening import Json, encoded, fit, one_line, readable, shorten
 from evaluator.notifiers.wording import since, title, utc_text
 

@@ -4,7 +4,7 @@
         secrets = ("my-token",)
 
         def make(self, url: str, timeout: float) -> Notifier:
-            return MyChatNotifier("chat", MyChatSettings(url=url, timeout=timeout), "conformance")
+            return MyChatNotifier("chat", MyChatSettings(url=url, timeout=f"{timeout}s"), "conformance")
 
         def reply(self, heard: Heard) -> Reply:
             return Reply(200, b'{"ok": true}')

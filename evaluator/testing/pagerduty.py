@@ -1,7 +1,8 @@
 """A PagerDuty look-alike: a real server around `Account`, with weather, for tests and for trying things by hand.
 
 `python -m evaluator.testing.pagerduty --port 8080 --print` runs it; `events_url = "http://127.0.0.1:8080"` uses it. It
-knows nothing of evaluator.
+knows nothing of evaluator. Weather is that of its `server` (see `wire`): `pagerduty.server.forecast(hang(), None)`; an
+event that is accepted and lost is `answer(202, {"status": "success"})`, one that is processed late is `account.delay`.
 """
 
 import argparse
@@ -46,8 +47,9 @@ class PagerDuty:
 
     def incidents(self, dedup_key: str | None = None) -> list[PagerDutyIncident]:
         """Return all incidents of now, in the order in which they opened."""
-        self.account.advance(self.server.clock())
-        return self.account.incidents(dedup_key)
+        with self.server.lock:
+            self.account.advance(self.server.clock())
+            return self.account.incidents(dedup_key)
 
     def open_incidents(self) -> list[PagerDutyIncident]:
         """Return those of now that are not resolved."""

@@ -108,7 +108,8 @@ class WireServer:
         self.stopping = threading.Event()
         self._reply = reply
         self._forecast: deque[Weather | None] = deque()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held while a request is answered."""
         self._open: set[socket.socket] = set()
         self._port = port
         self._server: _Server | None = None
@@ -121,7 +122,7 @@ class WireServer:
 
     def forecast(self, *weather: Weather | None) -> None:
         """Add the weather of the next requests, one each; `None` is a fine moment."""
-        with self._lock:
+        with self.lock:
             self._forecast.extend(weather)
 
     def start(self) -> Self:
@@ -141,7 +142,7 @@ class WireServer:
         self.stopping.set()
         server.shutdown()
         self._thread.join()
-        with self._lock:
+        with self.lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
@@ -176,7 +177,7 @@ class WireServer:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[Weather | None, Reply | None]:
         """Decide on one request: its weather, and what to answer where anything is."""
-        with self._lock:
+        with self.lock:
             weather = self._forecast.popleft() if self._forecast else self.always
             taken = weather is None or weather.take
             heard = Heard(self.clock(), method, path, headers, body, None, taken)
@@ -192,13 +193,17 @@ class WireServer:
 
     def opened(self, connection: socket.socket) -> None:
         """Note a connection, so that `stop` can end it."""
-        with self._lock:
+        with self.lock:
             self.connections += 1
             self._open.add(connection)
+            if self.stopping.is_set():
+                # It was accepted in the last moment, and `stop` has not seen it.
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def closed(self, connection: socket.socket) -> None:
         """Forget a connection."""
-        with self._lock:
+        with self.lock:
             self._open.discard(connection)
 
 

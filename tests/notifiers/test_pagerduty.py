@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,7 +32,8 @@ from evaluator.testing.wire import Heard, Reply, answer, drip, hang, reset
 
 
 def notifier_at(url: str, timeout: float = 10.0) -> PagerDutyNotifier:
-    return PagerDutyNotifier("pagerduty", PagerDutySettings(events_url=url, timeout=timeout), "test")
+    settings = PagerDutySettings.model_validate({"events_url": url, "timeout": f"{timeout}s"})
+    return PagerDutyNotifier("pagerduty", settings, "test")
 
 
 class TestConformance(HttpNotifierConformance):
@@ -245,8 +245,10 @@ def test_the_address_may_be_written_in_the_usual_ways(pagerduty: PagerDuty, url:
         {"events_url": "https://events.pagerduty.com/?a=b"},
         {"events_url": "https://events.pager duty.com"},
         {"events_url": "https://x:99999"},
-        {"timeout": 0},
-        {"timeout": math.inf},
+        {"timeout": 10},
+        {"timeout": "10"},
+        {"timeout": "0s"},
+        {"timeout": "2m"},
         {"ca": "/nowhere/ca.pem"},
         {"ca": __file__},
         {"routing_key": ROUTING_KEY},
