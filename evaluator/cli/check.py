@@ -1,0 +1,91 @@
+"""`evaluator check`: all problems of settings and rules at once.
+
+This command reads files and prints. It never asks a source and never opens the store.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from evaluator.config.load import Loaded, load
+from evaluator.config.problems import LINT_DOCS, Problem, counts, render, summary_line
+
+PATHS = typer.Argument(help="Rule files or folders; default: those of the settings.", show_default=False)
+CONFIG = typer.Option("--config", "-c", help="Settings file.", show_default=False)
+JSON = typer.Option("--json", help="Print one JSON object.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("check")(check)
+
+
+def check(
+    paths: Annotated[list[Path] | None, PATHS] = None,
+    config: Annotated[Path | None, CONFIG] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Check settings and rules, and show every problem with its line.
+
+    Exit code 0: fine, or only warnings. 2: at least one mistake.
+    """
+    loaded = load(config, os.environ, only=tuple(paths or ()))
+    problems = [_from_here(problem, loaded) for problem in loaded.problems]
+    errors, _ = counts(problems)
+    if as_json:
+        _print_json(loaded, problems)
+    else:
+        _print(loaded, problems)
+    raise typer.Exit(2 if errors or loaded.fatal else 0)
+
+
+def _from_here(problem: Problem, loaded: Loaded) -> Problem:
+    """Return the problem with its file as it is found from the current folder, so that editors can follow it."""
+    if not problem.file or os.path.isabs(problem.file):
+        return problem
+    place = loaded.path.parent / problem.file
+    return replace(problem, file=str(place))
+
+
+def _print(loaded: Loaded, problems: list[Problem]) -> None:
+    """Print the problems with their lines, then one line for all."""
+    console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
+    for problem in problems:
+        console.print(render(problem))
+    if any(problem.id for problem in problems):
+        console.print(f"Each id in brackets has a page: {LINT_DOCS}/<id>.md", style="dim")
+    line = summary_line(problems, len(loaded.rules), len(loaded.files))
+    errors, _ = counts(problems)
+    console.print(line, style="bold red" if errors else "bold green")
+
+
+def _print_json(loaded: Loaded, problems: list[Problem]) -> None:
+    """Print everything as one JSON object."""
+    errors, warnings = counts(problems)
+    answer = {
+        "settings": str(loaded.path),
+        "rules": len(loaded.rules),
+        "files": len(loaded.files),
+        "errors": errors,
+        "warnings": warnings,
+        "problems": [
+            {
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "end_column": problem.end_column,
+                "message": problem.message,
+                "hint": problem.hint,
+                "id": problem.id,
+                "error": problem.error,
+            }
+            for problem in problems
+        ],
+    }
+    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")

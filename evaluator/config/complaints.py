@@ -1,0 +1,161 @@
+"""What pydantic found wrong, in an ops person's words and at its place.
+
+This module knows pydantic's error types. It never knows single keys, and never repeats a value of the settings that may
+be secret.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from evaluator.config.document import Document
+from evaluator.config.fields import did_you_mean
+from evaluator.config.keys import LATER
+from evaluator.config.positions import Path
+from evaluator.config.problems import Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_WRONG_TYPE: Mapping[str, tuple[str, str]] = {
+    "string_type": ("must be a text", 'write it between quotes: "..."'),
+    "bool_type": ("must be true or false", "write true or false, without quotes"),
+    "bool_parsing": ("must be true or false", "write true or false, without quotes"),
+    "int_type": ("must be a whole number", "write a number without quotes"),
+    "int_parsing": ("must be a whole number", "write a number without quotes"),
+    "int_from_float": ("must be a whole number", ""),
+    "float_type": ("must be a number", "write a number without quotes"),
+    "float_parsing": ("must be a number", "write a number without quotes"),
+    "list_type": ("must be a list", "write it in brackets: [ ... ]"),
+    "tuple_type": ("must be a list", "write it in brackets: [ ... ]"),
+    "dict_type": ("must be a table", "write it in braces: { key = value }"),
+    "model_type": ("must be a table", "write it in braces: { key = value }"),
+    "model_attributes_type": ("must be a table", "write it in braces: { key = value }"),
+}
+_REFERENCE = 'write it between quotes, or { env = "NAME" } or { file = "path" }'
+
+
+def validate(
+    model: type[Model], table: Mapping[str, object], document: Document, path: Path
+) -> tuple[Model | None, list[Problem]]:
+    """Return the table at `path` as an instance of `model`, or every mistake in it."""
+    try:
+        return model.model_validate(dict(table)), []
+    except ValidationError as error:
+        return None, _problems(model, error, document, path)
+
+
+def validate_partly(
+    model: type[Model], table: Mapping[str, object], document: Document, path: Path
+) -> tuple[Model | None, list[Problem]]:
+    """Return what is right of the table as an instance of `model`, and every mistake in it."""
+    try:
+        return model.model_validate(dict(table)), []
+    except ValidationError as error:
+        wrong = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
+        right, _ = validate(model, {key: value for key, value in table.items() if key not in wrong}, document, path)
+        return right, _problems(model, error, document, path)
+
+
+def _problems(model: type[BaseModel], error: ValidationError, document: Document, path: Path) -> list[Problem]:
+    """Return the mistakes of a table; where a value fits none of several kinds, only the first complaint."""
+    problems: dict[tuple[int, int, str], Problem] = {}
+    for details in error.errors(include_url=False):
+        for problem in _translate(model, details, document, path):
+            unique = problem.message if details["type"] in {"extra_forbidden", "missing"} else ""
+            problems.setdefault((problem.line, problem.column, unique), problem)
+    return list(problems.values())
+
+
+def _translate(model: type[BaseModel], details: ErrorDetails, document: Document, base: Path) -> Iterator[Problem]:
+    """Yield one pydantic error as a problem, unless it only follows from a line that could not be read."""
+    loc = _written(details["loc"], document, base)
+    path, kind = (*base, *loc), details["type"]
+    name = _name(loc)
+    if kind == "extra_forbidden":
+        yield unknown_key(document, path, known_keys(model, details["loc"]))
+    elif kind == "missing":
+        if not document.incomplete(path[:-1]):
+            yield document.at_key(path[:-1], f"`{loc[-1]}` is missing" if loc else "something is missing")
+    elif kind == "string_type" and document.source.settings:
+        yield document.at_value(path, f"{name} must be a text", _REFERENCE)
+    elif kind in _WRONG_TYPE:
+        message, hint = _WRONG_TYPE[kind]
+        yield document.at_value(path, f"{name} {message}", hint)
+    elif kind in {"literal_error", "enum"}:
+        yield _choice(details, document, path, name)
+    else:
+        message, hint = sentence(details)
+        yield document.at_value(path, f"{name} {message}" if name else message, hint)
+
+
+def _written(loc: tuple[int | str, ...], document: Document, base: Path) -> tuple[int | str, ...]:
+    """Return a location without the names that pydantic adds for the members of unions."""
+    result: tuple[int | str, ...] = ()
+    for index, part in enumerate(loc):
+        if index and part != loc[-1] and (*base, *result, part) not in document.positions.keys:
+            continue
+        if isinstance(part, str) and re.search(r"[\[\](),]|^(str|int|float|bool|constrained-\w+)$", part):
+            continue
+        result = (*result, part)
+    return result
+
+
+def _name(loc: tuple[int | str, ...]) -> str:
+    """Return the key that a sentence begins with."""
+    words = [str(part) for part in loc if isinstance(part, str)]
+    return f"`{words[-1]}`" if words else ""
+
+
+def _choice(details: ErrorDetails, document: Document, path: Path, name: str) -> Problem:
+    """Return the problem for a word that is none of a few."""
+    expected = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+    given = details["input"]
+    meant = did_you_mean(given, expected) if isinstance(given, str) else ""
+    choice = ", ".join(f'"{word}"' for word in expected[:-1]) + (" or " if expected[:-1] else "") + f'"{expected[-1]}"'
+    hint = f'did you mean "{meant}"?' if meant else ""
+    return document.at_value(path, f"{name} must be {choice}", hint)
+
+
+def sentence(details: ErrorDetails) -> tuple[str, str]:
+    """Return message and hint of an error; a validator's own text is split at its first semicolon."""
+    reason = details.get("ctx", {}).get("error")
+    text = str(reason) if reason is not None else details["msg"].replace("Input should be", "must be")
+    text = text[:1].lower() + text[1:] if reason is None else text
+    message, _, hint = text.partition("; ")
+    return message, hint
+
+
+def unknown_key(document: Document, path: Path, known: set[str]) -> Problem:
+    """Return the problem for a key that nobody knows, or that only a later version knows."""
+    key = str(path[-1])
+    if key in LATER:
+        hint = "remove it; the rest of the rule is judged without it"
+        return document.at_key(path, f"`{key}` is not judged by this version of evaluator yet", hint)
+    meant = did_you_mean(key, known)
+    if meant:
+        hint = f"did you mean `{meant}`?"
+    else:
+        hint = f"the keys here are {', '.join(sorted(known))}" if known else "this table has no keys of its own"
+    return document.at_key(path, f"`{key}` is not a key that evaluator knows here", hint)
+
+
+def known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
+    """Return the keys of the table in which an error was found."""
+    current: type[BaseModel] | None = model
+    for part in loc[:-1]:
+        if current is None or not isinstance(part, str):
+            continue
+        field = next((field for name, field in current.model_fields.items() if part in (name, field.alias)), None)
+        if field is not None:
+            current = _model_in(field.annotation) or current
+    return {field.alias or name for name, field in current.model_fields.items()} if current else set()
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - annotations have no type of their own.
+    """Return the first model inside an annotation like `X | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -1,0 +1,108 @@
+"""Which text of each rule file is in force: what is on disk now, or what was last good.
+
+This module knows texts by their names, and how they are judged. It never reads a disk. It sees to it that a broken,
+vanished or clashing file takes no rule away that was being watched.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from evaluator.config.document import Document
+from evaluator.config.problems import Problem
+from evaluator.config.rules import RuleFile
+
+Judge = Callable[[str, bytes], RuleFile]
+"""Reads one file's text."""
+
+
+@dataclass
+class InForce:
+    """The texts in force, and why they are not what is on disk where they are not."""
+
+    judge: Judge
+    saved: Mapping[str, str]
+    prefix: str = ""
+    """What people see before a file's name: the folder of rules."""
+    files: dict[str, RuleFile] = field(default_factory=dict)
+    """By name, in order: what is in force."""
+    problems: list[Problem] = field(default_factory=list)
+    fatal: bool = False
+    """Something is broken and there is nothing older to fall back to."""
+
+    def settle(self, disk: Mapping[str, bytes], unreadable: Mapping[str, Problem], *, keep_vanished: bool) -> None:
+        """Decide for every file."""
+        for name in sorted({*disk, *unreadable, *self.saved}):
+            if name in unreadable:
+                self.problems.append(unreadable[name])
+                self._fall_back(name)
+            elif name in disk:
+                self._from_disk(name, disk[name])
+            elif keep_vanished:
+                message = "this file is gone; its rules stay in force until the next restart or SIGHUP"
+                self.problems.append(Problem(self.prefix + name, 0, 0, 0, message, error=False))
+                self._fall_back(name)
+        self._refuse_clashes()
+
+    def _from_disk(self, name: str, raw: bytes) -> None:
+        """Take a file from disk if it is right."""
+        found = self.judge(name, raw)
+        if not found.broken:
+            self.files[name] = found
+            return
+        self.problems += found.problems
+        same = self.saved.get(name) == found.document.source.text
+        self._fall_back(name, tried=same)
+
+    def _fall_back(self, name: str, *, tried: bool = False) -> None:
+        """Take a file's saved text; `tried`: it is known to be wrong too."""
+        self.files.pop(name, None)
+        if name not in self.saved:
+            # With nothing saved at all this is a check or a first start, where a person is looking.
+            self.fatal |= not self.saved
+            return
+        older = None if tried else self.judge(name, self.saved[name].encode("utf-8", "replace"))
+        if older is not None and not older.broken:
+            self.files[name] = older
+            return
+        message = "what was in force for this file before is no longer right either; its rules are not judged"
+        self.problems.append(Problem(self.prefix + name, 0, 0, 0, message, "mend the mistakes of this file or of the settings"))
+
+    def _refuse_clashes(self) -> None:
+        """Put files back to their saved text until no rule is defined twice."""
+        while clashes := self._clashes():
+            for name, first, second in clashes:
+                self.problems.append(self._report(name, first, second))
+            for file in {file for _, first, second in clashes for file in self._refused(first, second)}:
+                if self._changed(file):
+                    self._fall_back(file)
+                else:
+                    self.files.pop(file, None)
+
+    def _refused(self, first: str, second: str) -> list[str]:
+        """Return which of two clashing files are not taken: the changed ones, else the second."""
+        return [file for file in (first, second) if self._changed(file)] or [second]
+
+    def _changed(self, name: str) -> bool:
+        """Return whether the text in force is not the saved one."""
+        found = self.files.get(name)
+        return found is not None and self.saved.get(name) != found.document.source.text
+
+    def _clashes(self) -> list[tuple[str, str, str]]:
+        """Return every rule that two files define, with the files' names."""
+        seen: dict[str, str] = {}
+        found: list[tuple[str, str, str]] = []
+        for file, rules in self.files.items():
+            for name in rules.names:
+                if seen.setdefault(name, file) != file:
+                    found.append((name, seen[name], file))
+        return found
+
+    def _report(self, name: str, first: str, second: str) -> Problem:
+        """Return the problem, at the definition that is newer."""
+        blamed, other = (second, first) if self._changed(second) or not self._changed(first) else (first, second)
+        document: Document = self.files[blamed].document
+        elsewhere = self.files[other].document
+        where = f"{elsewhere.file}:{elsewhere.positions.key(('rule', name)).line}"
+        hint = "give this rule another name, or delete one of the two"
+        return document.at_key(("rule", name), f'rule "{name}" is already defined at {where}', hint)
+
