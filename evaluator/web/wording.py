@@ -15,7 +15,7 @@ def zone(name: str) -> tzinfo:
     """Return the timezone of this IANA name; UTC where this machine does not know it."""
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         return UTC
 
 

@@ -14,7 +14,12 @@ NOW = 1792462500.0
 
 
 def rule(name: str, *tiers: Tier, source: str = "prometheus", unit: str | None = "percent", **fields: object) -> Rule:
-    values = {"query": Query(source, '{"query":"up"}'), "service": "infrastructure", "file": "rules/host.toml", **fields}
+    values = {
+        "query": Query(source, '{"query":"up"}'),
+        "service": "infrastructure",
+        "file": "rules/host.toml",
+        **fields,
+    }
     return Rule(name=name, tiers=tiers, unit=unit, **values)  # type: ignore[arg-type]
 
 
@@ -201,7 +206,7 @@ NIGHT = replace(
     notes={"marketing": "PAGERDUTY_MARKETING_KEY is not set"},
 )
 TROUBLE = replace(NIGHT, incidents=(), alerts=(), store_error="disk full", ready=("the last cycle is 4 m old",))
-NASTY = '<script>alert(1)</script>"\'><img src=x onerror=alert(2)>{{7*7}}'
+NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 
 
 def flood(number: int) -> Snapshot:
