@@ -8,7 +8,6 @@ once, so that what it still wants to write can never land beside the writes of w
 """
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +16,11 @@ from typing import Any, cast
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evaluator.store.backend import T, Work
 from evaluator.store.deadline import Deadline, watch
 from evaluator.store.errors import Reason, StoreUnavailable
+from evaluator.store.postgres_errors import HeldElsewhereError, TooLateError, broke, explain
 from evaluator.store.schema import escaped
 
 CONNECT_SECONDS = 5
@@ -61,43 +60,18 @@ _CONNECT = {
     "application_name": "evaluator",
 }
 
-_STATES = {
-    "57014": Reason.TIMEOUT,
-    "55P03": Reason.LOCKED,
-    "25006": Reason.READONLY,
-    "42501": Reason.READONLY,
-    "53100": Reason.DISK_FULL,
-}
-_CLASSES = {
-    "08": Reason.UNREACHABLE,
-    "28": Reason.UNREACHABLE,
-    "3D": Reason.UNREACHABLE,
-    "40": Reason.LOCKED,
-    "53": Reason.UNREACHABLE,
-    "57": Reason.UNREACHABLE,
-    "XX": Reason.CORRUPT,
-}
-"""SQLSTATEs, and their first two characters, https://www.postgresql.org/docs/15/errcodes-appendix.html."""
-
-
-class _HeldElsewhereError(SQLAlchemyError):
-    """Another session has the lock of the only writer."""
-
-
-class _TooLateError(SQLAlchemyError):
-    """The deadline ended the work."""
-
 
 class PostgresBackend:
     """One PostgreSQL database; the tables are in the first schema of the role's `search_path`."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, read_only: bool) -> None:
         """Make the engine; nothing is asked yet."""
         host = url.host or str(url.query.get("host", "")) or "local socket"
         if "@" in host:
             raise StoreUnavailable("the password in the store's URL has an @ in it: write it as %40")
         self.where = f"postgresql://{url.username or ''}@{host}:{url.port or 5432}/{url.database or ''}"
         self._secrets = [str(secret) for secret in (url.password, url.query.get("password")) if secret]
+        self._read_only = read_only
         self._instance: str | None = None
         self._writer: Connection | None = None
         self._writing = threading.RLock()
@@ -109,6 +83,7 @@ class PostgresBackend:
             pool_timeout=STATEMENT_SECONDS,
             hide_parameters=True,
         )
+        # First of all listeners: SQLAlchemy's own asks the server several things, which must end too.
         event.listen(self._engine, "connect", _settle, insert=True)
         event.listen(self._engine, "checkout", _checked_out)
 
@@ -158,7 +133,7 @@ class PostgresBackend:
             self._instance = instance
             try:
                 self.write(lambda _: None, 2.0 * STATEMENT_SECONDS)
-            except _HeldElsewhereError:
+            except HeldElsewhereError:
                 self._instance = None
                 raise StoreUnavailable(
                     f"the store {self.where} is already used by {self._in_time(self._holder, STATEMENT_SECONDS)}: "
@@ -167,25 +142,11 @@ class PostgresBackend:
                 ) from None
 
     def explain(self, error: SQLAlchemyError) -> tuple[Reason, str]:
-        """Return what PostgreSQL's SQLSTATE means. Only its primary message is quoted: the detail may hold a row."""
-        if isinstance(error, _TooLateError):
-            return Reason.TIMEOUT, str(error)
-        if isinstance(error, _HeldElsewhereError):
-            return Reason.LOCKED, "another session took over as its only writer while this one was cut off"
-        if isinstance(error, PoolTimeout):
-            return Reason.TIMEOUT, "all connections are in use"
-        original = error.orig if isinstance(error, DBAPIError) else None
-        if not isinstance(original, psycopg.Error):
-            return Reason.OTHER, type(error).__name__
-        state = original.sqlstate
-        said = original.diag.message_primary or str(original)
-        if state is not None:
-            reason = _STATES.get(state) or _CLASSES.get(state[:2], Reason.OTHER)
-        elif isinstance(original, psycopg.errors.ConnectionTimeout):
-            reason = Reason.TIMEOUT
-        else:
-            reason = Reason.UNREACHABLE if isinstance(original, psycopg.OperationalError) else Reason.OTHER
-        return reason, self._clean(said)
+        """Return what PostgreSQL's SQLSTATE means, without the password, should the server repeat it."""
+        reason, said = explain(error)
+        for secret in self._secrets:
+            said = said.replace(secret, "***")
+        return reason, said
 
     def close(self) -> None:
         """Close all sessions; the lock goes with the one that has it."""
@@ -203,21 +164,21 @@ class PostgresBackend:
                 return once()
             except SQLAlchemyError as error:
                 if deadline.passed:
-                    raise _TooLateError(f"no answer within {seconds:g} s") from None
-                if not _broke(error):
+                    raise TooLateError(f"no answer within {seconds:g} s") from None
+                if not broke(error):
                     raise
                 self._engine.dispose()
             try:
                 return once()
             except SQLAlchemyError:
                 if deadline.passed:
-                    raise _TooLateError(f"no answer within {seconds:g} s") from None
+                    raise TooLateError(f"no answer within {seconds:g} s") from None
                 raise
 
     def _held(self) -> Connection:
         """Return the writer's session, new where the last one broke, with the lock where it was asked for."""
         if self._writer is None:
-            self._writer = self._engine.connect()
+            self._writer = self._engine.connect().execution_options(postgresql_readonly=self._read_only)
             if self._instance is not None:
                 self._take_lock(self._writer, self._instance)
         else:
@@ -233,8 +194,8 @@ class PostgresBackend:
             try:
                 writer.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(writer, "writer")})
             except DBAPIError as error:
-                if self.explain(error)[0] is Reason.LOCKED:
-                    raise _HeldElsewhereError from None
+                if explain(error)[0] is Reason.LOCKED:
+                    raise HeldElsewhereError from None
                 raise
 
     def _drop_writer(self) -> None:
@@ -258,25 +219,11 @@ class PostgresBackend:
             return "another session"
         return f"{row.application_name or 'a session'} (from {row.client_addr or 'its own machine'}, backend {row.pid})"
 
-    def _clean(self, said: str) -> str:
-        """Return the server's words on one line, without the password, should they repeat it."""
-        for secret in self._secrets:
-            said = said.replace(secret, "***")
-        return re.sub(r"\s+", " ", said).strip()
-
 
 def _lock_key(connection: Connection, purpose: str) -> int:
     """Return the number of an advisory lock: its own for each schema, since a schema is a store."""
     schema = connection.execute(text("SELECT current_schema()")).scalar_one()
     return int.from_bytes(hashlib.sha256(f"evaluator {purpose} {schema}".encode()).digest()[:8], signed=True)
-
-
-def _broke(error: SQLAlchemyError) -> bool:
-    """Return whether a session that was there has ended: the server was restarted, or an administrator ended it."""
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith("57P")
 
 
 def _watch(connection: psycopg.Connection[Any]) -> None:

@@ -108,9 +108,9 @@ class SQLiteBackend:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            # A writer asks for the lock first: a read that turns into a write cannot wait for it, and fails at once.
-            writing = connection.get_execution_options().get("writing", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+            statement = connection.get_execution_options().get("begin", "BEGIN")
+            if statement is not None:
+                connection.exec_driver_sql(statement)
 
         return engine
 
@@ -126,19 +126,17 @@ class SQLiteBackend:
         del seconds
         self._require_same_file()
         with self._engine.connect() as connection:
-            writer = connection.execution_options(writing=True)
+            # A writer asks for the lock first: a read that turns into a write cannot wait for it, and fails at once.
+            writer = connection.execution_options(begin="BEGIN IMMEDIATE")
             with writer.begin():
                 return work(writer)
 
     def migrate(self, work: Work[None], seconds: float) -> None:
         """Switch the file to WAL, then do the work; raises `StoreUnavailable` where the file system has no WAL."""
-        connection = self._engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA journal_mode = WAL")
-            mode = cursor.fetchall()[0][0]
-        finally:
-            connection.close()
+        with self._engine.connect() as connection:
+            # The mode cannot be changed within a transaction.
+            outside = connection.execution_options(begin=None)
+            mode = outside.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
         if mode != "wal":
             raise StoreUnavailable(
                 f"the store {self.where} is on a file system without shared memory (a network share?): "

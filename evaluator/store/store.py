@@ -205,7 +205,7 @@ def _backend(url: str, *, read_only: bool) -> Backend:
         case "sqlite" | "sqlite+pysqlite":
             return SQLiteBackend(parsed, read_only=read_only)
         case "postgresql" | "postgresql+psycopg":
-            return PostgresBackend(parsed)
+            return PostgresBackend(parsed, read_only=read_only)
         case other:
             raise StoreUnavailable(
                 f"the store's URL begins with {other}: it can be sqlite:///… or postgresql+psycopg://… only"

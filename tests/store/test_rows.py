@@ -1,6 +1,5 @@
 """What is committed comes back: equal, once, and only while it is needed."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -200,7 +199,9 @@ def test_a_start_gets_every_row_of_an_open_incident(store: Store) -> None:
 
 def test_pages_go_back_through_history(store: Store) -> None:
     ids = [f"01J{number}" for number in range(7)]
-    store.commit(changes(incidents=tuple(ended(id) if number % 2 else an_incident(id) for number, id in enumerate(ids))))
+    store.commit(
+        changes(incidents=tuple(ended(id) if number % 2 else an_incident(id) for number, id in enumerate(ids)))
+    )
     assert [row.id for row in store.incidents(3)] == ["01J6", "01J5", "01J4"]
     assert [row.id for row in store.incidents(3, "01J4")] == ["01J3", "01J2", "01J1"]
     assert [row.id for row in store.incidents(9, "01J6", open_only=True)] == ["01J4", "01J2", "01J0"]
