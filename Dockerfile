@@ -26,11 +26,13 @@ RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/evaluator --sh
 COPY --from=build /opt/evaluator /opt/evaluator
 COPY evaluator.toml /etc/evaluator/evaluator.toml
 COPY rules/ /etc/evaluator/rules/
+# A container keeps its state in the volume, and must listen to more than its own loopback to be reached through a port.
+RUN sed -i -e 's#"sqlite:///var/#"sqlite:////var/lib/evaluator/#' -e 's#"127.0.0.1:9464"#"0.0.0.0:9464"#' \
+    /etc/evaluator/evaluator.toml
 ENV PATH=/opt/evaluator/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     EVALUATOR_CONFIG=/etc/evaluator/evaluator.toml
-# The settings keep state in ./var: here that is the volume.
 WORKDIR /var/lib/evaluator
 VOLUME ["/var/lib/evaluator"]
 USER 10001:10001
