@@ -6,7 +6,6 @@ that speaks to people says the same, so that a console, a chat and a mail can be
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from math import isfinite
 
 from evaluator.engine.units import format_duration
 from evaluator.incidents.deliveries import Action, Message
@@ -78,10 +77,10 @@ def body(kind: News, message: Message) -> list[tuple[str, str]]:
 
 def since(message: Message) -> str:
     """Return when it opened, and how long ago that was when the message was written."""
-    lasted = message.at - message.opened_at
-    ago = f", {format_duration(float(round(lasted)))} ago" if isfinite(lasted) and lasted >= 1 else ""
     text = utc_text(message.opened_at)
-    return f"{text}{ago}" if text else ""
+    if not text or not utc_text(message.at) or message.at < message.opened_at + 1:
+        return text
+    return f"{text}, {format_duration(float(round(message.at - message.opened_at)))} ago"
 
 
 def utc_text(at: float, timespec: str = "seconds") -> str:

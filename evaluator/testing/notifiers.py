@@ -104,7 +104,8 @@ AWKWARD_MESSAGES = {
     "links that are none": a_message(runbook="see the wiki", dashboard="javascript:alert(1)"),
     "links too long": a_message(runbook="https://example.com/" + "r" * 10_000, dashboard="https://[nowhere"),
     "impossible times": a_message(opened_at=float("nan"), at=float("inf")),
-    "times of another age": a_message(opened_at=-1e18, at=1e18),
+    "times of another age": a_message(opened_at=0.0, at=1.7e308),
+    "times of another direction": a_message(opened_at=-1e18, at=-2e18),
 }
 """Messages that nobody wants to write and some rule once will: each must be told, never refused, never dropped."""
 

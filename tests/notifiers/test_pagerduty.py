@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -291,7 +291,7 @@ _messages = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(message=_messages, key=_texts.filter(bool), instance=_texts, action=st.sampled_from(list(Action)[:3]))
 def test_any_message_makes_an_event_that_pagerduty_takes(
     message: Message, key: str, instance: str, action: Action

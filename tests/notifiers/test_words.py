@@ -2,13 +2,13 @@
 
 import json
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,19 +158,14 @@ class _Accepting(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    key, pem = tmp_path / "key.pem", tmp_path / "ca.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=look-alike"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, pem
+def authority() -> trustme.CA:
+    return trustme.CA()
 
 
 @pytest.fixture
-def secure(certificate: tuple[Path, Path]) -> Iterator[str]:
-    key, pem = certificate
+def secure(authority: trustme.CA) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, key)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     with HTTPServer(("127.0.0.1", 0), _Accepting) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
@@ -188,7 +183,9 @@ def test_a_certificate_that_nobody_vouches_for_is_weather_and_nothing_arrived(se
     assert (outcome.reason, outcome.arrived) == ("tls", False)
 
 
-def test_a_ca_of_ones_own_is_trusted(secure: str, certificate: tuple[Path, Path]) -> None:
-    settings = PagerDutySettings.model_validate({"events_url": secure, "ca": str(certificate[1])})
+def test_a_ca_of_ones_own_is_trusted(secure: str, authority: trustme.CA, tmp_path: Path) -> None:
+    pem = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(pem))
+    settings = PagerDutySettings.model_validate({"events_url": secure, "ca": str(pem)})
     outcomes: list[Outcome] = run(sent(PagerDutyNotifier("pagerduty", settings, "test"), a_delivery()))
     assert outcomes == [Accepted(queued=True)]
