@@ -1,0 +1,1 @@
+"""TOML text to values, or to every problem at once. It never knows the state of anything."""
