@@ -4,6 +4,7 @@ This module knows pydantic's error types. It never knows single keys, and never 
 be secret.
 """
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
@@ -36,6 +37,32 @@ _WRONG_TYPE: Mapping[str, tuple[str, str]] = {
 }
 _REFERENCE = 'write it between quotes, or { env = "NAME" } or { file = "path" }'
 
+_PREDICATES = frozenset({"must", "is", "has", "cannot", "needs"})
+_MEANT: Mapping[str, str] = {
+    **dict.fromkeys(("threshold", "limit", "max", "maximum", "greater_than", "gt", "over", "higher_than"), "above"),
+    **dict.fromkeys(("min", "minimum", "less_than", "lt", "under", "lower_than"), "below"),
+    **dict.fromkeys(("gte", "ge"), "at_least"),
+    **dict.fromkeys(("lte", "le"), "at_most"),
+    **dict.fromkeys(("duration", "for_duration", "pending", "wait"), "for"),
+    **dict.fromkeys(("interval", "evaluation_interval", "frequency", "schedule", "poll"), "every"),
+    **dict.fromkeys(("expr", "expression", "metric", "promql", "sql"), "query"),
+    **dict.fromkeys(("priority", "level", "urgency"), "severity"),
+    **dict.fromkeys(("datasource", "data_source", "from"), "source"),
+    **dict.fromkeys(("team", "notify", "contact", "channel"), "service"),
+    **dict.fromkeys(("title", "message", "subject"), "summary"),
+    **dict.fromkeys(("annotations", "tags"), "labels"),
+    **dict.fromkeys(("runbook_url", "playbook", "docs"), "runbook"),
+    **dict.fromkeys(("dashboard_url", "link"), "dashboard"),
+    **dict.fromkeys(("disabled", "enabled"), "mode"),
+    **dict.fromkeys(("resolve", "recovery", "hysteresis"), "recover"),
+    **dict.fromkeys(("nodata", "missing_data"), "no_data"),
+    **dict.fromkeys(("hold", "tolerance"), "margin"),
+    **dict.fromkeys(("integration_key", "service_key"), "routing_key"),
+    **dict.fromkeys(("bind", "address", "port"), "listen"),
+}
+"""What other systems call our keys."""
+_MOST_KEYS = 12
+
 
 def validate(
     model: type[Model], table: Mapping[str, object], document: Document, path: Path
@@ -54,9 +81,26 @@ def validate_partly(
     try:
         return model.model_validate(dict(table)), []
     except ValidationError as error:
-        wrong = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
-        right, _ = validate(model, {key: value for key, value in table.items() if key not in wrong}, document, path)
-        return right, _problems(model, error, document, path)
+        right = copy.deepcopy(dict(table))
+        for details in error.errors(include_url=False):
+            _prune(right, details["loc"])
+        found, _ = validate(model, right, document, path)
+        if found is None:
+            wrong = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
+            right = {key: value for key, value in table.items() if key not in wrong}
+            found, _ = validate(model, right, document, path)
+        return found, _problems(model, error, document, path)
+
+
+def _prune(table: dict[str, object], loc: tuple[int | str, ...]) -> None:
+    """Take out of a table what an error points at; inside a list, the whole list."""
+    inner = table
+    for part in loc:
+        below = inner.get(str(part))
+        if not isinstance(below, dict) or part == loc[-1]:
+            inner.pop(str(part), None)
+            return
+        inner = below
 
 
 def _problems(model: type[BaseModel], error: ValidationError, document: Document, path: Path) -> list[Problem]:
@@ -88,7 +132,8 @@ def _translate(model: type[BaseModel], details: ErrorDetails, document: Document
         yield _choice(details, document, path, name)
     else:
         message, hint = sentence(details)
-        yield document.at_value(path, f"{name} {message}" if name else message, hint)
+        colon = "" if message.split(" ", 1)[0] in _PREDICATES else ":"
+        yield document.at_value(path, f"{name}{colon} {message}" if name else message, hint)
 
 
 def _written(loc: tuple[int | str, ...], document: Document, base: Path) -> tuple[int | str, ...]:
@@ -134,9 +179,11 @@ def unknown_key(document: Document, path: Path, known: set[str]) -> Problem:
     if key in LATER:
         hint = "remove it; the rest of the rule is judged without it"
         return document.at_key(path, f"`{key}` is not judged by this version of evaluator yet", hint)
-    meant = did_you_mean(key, known)
-    if meant:
+    meant = did_you_mean(key, known) or _MEANT.get(did_you_mean(key, _MEANT), "")
+    if meant in known:
         hint = f"did you mean `{meant}`?"
+    elif len(known) > _MOST_KEYS:
+        hint = "the keys are in docs/rules.md"
     else:
         hint = f"the keys here are {', '.join(sorted(known))}" if known else "this table has no keys of its own"
     return document.at_key(path, f"`{key}` is not a key that evaluator knows here", hint)

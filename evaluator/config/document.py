@@ -159,7 +159,9 @@ def _without_twice(source: SourceText, lines: list[str], lost: set[int]) -> tupl
     return problems, lines
 
 
-def _earlier(first: dict[Path, Definition], around: dict[Path, Definition], definition: Definition) -> Definition | None:
+def _earlier(
+    first: dict[Path, Definition], around: dict[Path, Definition], definition: Definition
+) -> Definition | None:
     """Return what already defines the same, or a value where this one needs a table."""
     if definition.array:
         return None

@@ -65,7 +65,9 @@ class InForce:
             self.files[name] = older
             return
         message = "what was in force for this file before is no longer right either; its rules are not judged"
-        self.problems.append(Problem(self.prefix + name, 0, 0, 0, message, "mend the mistakes of this file or of the settings"))
+        self.problems.append(
+            Problem(self.prefix + name, 0, 0, 0, message, "mend the mistakes of this file or of the settings")
+        )
 
     def _refuse_clashes(self) -> None:
         """Put files back to their saved text until no rule is defined twice."""
@@ -105,4 +107,3 @@ class InForce:
         where = f"{elsewhere.file}:{elsewhere.positions.key(('rule', name)).line}"
         hint = "give this rule another name, or delete one of the two"
         return document.at_key(("rule", name), f'rule "{name}" is already defined at {where}', hint)
-

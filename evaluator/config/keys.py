@@ -75,7 +75,9 @@ class DefaultKeys(Keys):
 
     source: str | None = Field(None, description="which [sources.NAME] of evaluator.toml to ask")
     every: Interval | None = Field(None, description="how often it is asked and judged, 1s to 1d")
-    unit: Unit | None = Field(None, description="what the query's value is, so that limits may be written like 5% or 2GB")
+    unit: Unit | None = Field(
+        None, description="what the query's value is, so that limits may be written like 5% or 2GB"
+    )
     lag: Duration | None = Field(None, description="how late samples may come")
     service: str | None = Field(None, description="which [services.NAME] of evaluator.toml is told")
     severity: SeverityName | None = Field(None, description="how bad it is: P0 (the worst) to P3")
@@ -90,7 +92,9 @@ class DefaultKeys(Keys):
     )
     mode: ModeName | None = Field(None, description='"page" (default), "shadow" (judged, never sent) or "off"')
     labels: dict[str, str] | None = Field(None, description="words of your own, shown with the incident")
-    summary: str | None = Field(None, description="the incident's title; {label}, {value}, {limit}, {since} are filled in")
+    summary: str | None = Field(
+        None, description="the incident's title; {label}, {value}, {limit}, {since} are filled in"
+    )
     description: str | None = Field(None, description="a longer text for whoever is paged")
     runbook: Link | None = Field(None, description="address of what to do")
     dashboard: Link | None = Field(None, description="address of where to look")

@@ -96,7 +96,9 @@ class LimitReader:
             place = ("defaults", "recover")
         ways = [name for name in (*LIMITS, "margin", "datapoints") if getattr(written, name, None) is not None]
         if len(ways) > 1:
-            self._problem((*place, ways[1]), f"`{ways[0]}` and `{ways[1]}` cannot both be in `recover`", "keep one of the two")
+            self._problem(
+                (*place, ways[1]), f"`{ways[0]}` and `{ways[1]}` cannot both be in `recover`", "keep one of the two"
+            )
             return Recover(for_=written.for_ or 0.0)
         if written.datapoints is not None:
             return self._recover_by_points(written, written.datapoints, place)

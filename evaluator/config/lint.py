@@ -51,7 +51,11 @@ def for_shorter_than_every(rule: Rule, path: Path) -> Warnings:
         if 0 < tier.for_ < rule.step:
             said, step = format_duration(tier.for_), format_duration(rule.step)
             message = f'rule "{rule.name}" has for = "{said}" and is judged every {step} only'
-            yield (*_tier_path(rule, tier, path), "for"), message, f'it fires {step} after the breach began; write for = "{step}"'
+            yield (
+                (*_tier_path(rule, tier, path), "for"),
+                message,
+                f'it fires {step} after the breach began; write for = "{step}"',
+            )
 
 
 def never_recovers(rule: Rule, path: Path) -> Warnings:
@@ -66,7 +70,11 @@ def never_recovers(rule: Rule, path: Path) -> Warnings:
         )
         if always:
             message = f'rule "{rule.name}" is always in breach: {rule.unit} is never below 0'
-            yield (*place, tier.limit.op.value), message, f"the limit is {tier.limit.op.value} {shown}; choose a higher one"
+            yield (
+                (*place, tier.limit.op.value),
+                message,
+                f"the limit is {tier.limit.op.value} {shown}; choose a higher one",
+            )
         elif tier.recover.limit is not None and _below_nothing(tier.recover.limit):
             message = f'rule "{rule.name}" never recovers: {rule.unit} is never below 0'
             yield (*place, "recover"), message, f"the limit is {tier.limit.op.value} {shown}; choose a way back above 0"
@@ -77,8 +85,17 @@ def tiers_out_of_order(rule: Rule, path: Path) -> Warnings:
     for worse, milder in zip(rule.tiers, rule.tiers[1:], strict=False):
         easier = (
             (worse.limit.op in _UPWARDS and milder.limit.op in _UPWARDS and worse.limit.value < milder.limit.value)
-            or (worse.limit.op in _DOWNWARDS and milder.limit.op in _DOWNWARDS and worse.limit.value > milder.limit.value)
-            or (worse.limit == milder.limit and worse.for_ <= milder.for_ and not worse.datapoints and not milder.datapoints)
+            or (
+                worse.limit.op in _DOWNWARDS
+                and milder.limit.op in _DOWNWARDS
+                and worse.limit.value > milder.limit.value
+            )
+            or (
+                worse.limit == milder.limit
+                and worse.for_ <= milder.for_
+                and not worse.datapoints
+                and not milder.datapoints
+            )
         )
         if easier:
             ours, theirs = format_value(worse.limit.value, rule.unit), format_value(milder.limit.value, rule.unit)
@@ -150,7 +167,8 @@ def _is_ignored(
     """Return whether a comment above the first table, or inside the rule, ignores this id."""
     first = min((item.span.line for item in document.positions.definitions), default=0)
     return any(
-        name in names and (line < first or any(start <= line <= end for start, end in regions)) for line, names in ignored
+        name in names and (line < first or any(start <= line <= end for start, end in regions))
+        for line, names in ignored
     )
 
 

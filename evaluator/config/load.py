@@ -83,6 +83,8 @@ def load(
     for file in state.files.values():
         problems += lint_rules(file.document, file.rules.values())
     rules = [rule for file in state.files.values() for rule in file.rules.values()]
+    for service in sorted({rule.service for rule in rules if rule.judged} & set(judged.unpaged)):
+        problems += judged.unpaged[service]
     shown = [item for item in problems if not item.id or item.id not in judged.ignored]
     return Loaded(
         judged.settings,
@@ -132,7 +134,13 @@ def _read(path: Path, shown: str) -> tuple[bytes, Problem | None]:
 
 
 def _rules_in_force(
-    base: Path, folder: Path, saved: Mapping[str, str], judged: SettingsFile, *, keep_vanished: bool, only: Sequence[Path]
+    base: Path,
+    folder: Path,
+    saved: Mapping[str, str],
+    judged: SettingsFile,
+    *,
+    keep_vanished: bool,
+    only: Sequence[Path],
 ) -> InForce:
     """Return the rule files in force, judged against the settings."""
     prefix = "" if only else f"{_relative(folder, base)}/"

@@ -125,20 +125,22 @@ def safe(text: str) -> str:
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return "".join(
-        char if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else "\N{REPLACEMENT CHARACTER}"
+        char
+        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else "\N{REPLACEMENT CHARACTER}"
         for char in text
     )
 
 
 def summary_line(problems: Sequence[Problem], rules: int, files: int) -> str:
-    """Return the last line of a check: `12 rules in 3 files, fine`, or how much is wrong."""
+    """Return the last line of a check: `12 rules in 3 files, fine`, or how much is wrong and in how many files."""
     errors, warnings = counts(problems)
-    read = f"{_count(rules, 'rule')} in {_count(files, 'file')}"
-    if not errors and not warnings:
-        return f"{read}, fine"
-    found = [_count(errors, "error")] if errors else []
-    found += [_count(warnings, "warning")] if warnings else []
-    return f"{read}, {' and '.join(found)}"
+    if errors:
+        wrong = {problem.file for problem in problems if problem.error}
+        also = f", and {_count(warnings, 'warning')}" if warnings else ""
+        return f"{_count(errors, 'error')} in {_count(len(wrong), 'file')}{also}"
+    found = _count(warnings, "warning") if warnings else "fine"
+    return f"{_count(rules, 'rule')} in {_count(files, 'file')}, {found}"
 
 
 def _count(number: int, what: str) -> str:

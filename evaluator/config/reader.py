@@ -116,7 +116,14 @@ class Reader:
             self.slip(first, "these are typographic quotes", f"write {inner} =")
             words.append(Token(Kind.WORD, inner, *self.take()[2:]))
             self.skip()
-        while self.peek().kind in (Kind.WORD, Kind.STRING) and self.peek().text not in {">", "<", ">=", "<=", "=>", "->"}:
+        while self.peek().kind in (Kind.WORD, Kind.STRING) and self.peek().text not in {
+            ">",
+            "<",
+            ">=",
+            "<=",
+            "=>",
+            "->",
+        }:
             words.append(self.take())
             self.skip()
         if not words:

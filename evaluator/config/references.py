@@ -49,7 +49,9 @@ class References:
             if not found:
                 shown = name_shown(name)
                 state = "is empty" if name in self.environ else "is not set"
-                return self._miss(path, f"the environment variable {shown} {state}", "set it where evaluator is started")
+                return self._miss(
+                    path, f"the environment variable {shown} {state}", "set it where evaluator is started"
+                )
         else:
             found = self._file(str(reference["file"]), path)
         self.secrets.add(found)
@@ -66,7 +68,9 @@ class References:
             return self._miss(path, f"the file {name_shown(name)} is not UTF-8 text")
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "it is no path"
-            return self._miss(path, f"the file {name_shown(name)} cannot be read: {why}", f"it is looked for at {place}")
+            return self._miss(
+                path, f"the file {name_shown(name)} cannot be read: {why}", f"it is looked for at {place}"
+            )
         if len(raw) > _LARGEST:
             return self._miss(path, f"the file {name_shown(name)} is too large for a secret")
         if not text:

@@ -116,7 +116,9 @@ class _FileReader:
         self.defaults = defaults or self.defaults
         if self.defaults.for_ is not None and self.defaults.datapoints is not None:
             path = ("defaults", "datapoints")
-            self.problems.append(self.document.at_key(path, "`for` and `datapoints` cannot both be", "keep one of the two"))
+            self.problems.append(
+                self.document.at_key(path, "`for` and `datapoints` cannot both be", "keep one of the two")
+            )
 
     def _read_rule(self, name: str, table: object) -> None:
         """Read one rule."""
@@ -219,9 +221,11 @@ class _RuleReader:
         if not has_tiers and not any(limit in self.table for limit in LIMITS):
             wrong = next((key for key in self.table if key not in RuleKeys.model_fields and key != "for"), None)
             if wrong is None:
-                self._say("this rule has no limit", "write above = 90, below = 10, or one of the other limits")
+                self._say("a limit is missing", "write above = 90, below = 10, or one of the other limits")
         if not has_tiers and self._raw("severity") is None:
-            self._say("`severity` is missing", 'write severity = "P0" (the worst) to "P3", or limits as P0 = { above = 5 }')
+            self._say(
+                "`severity` is missing", 'write severity = "P0" (the worst) to "P3", or limits as P0 = { above = 5 }'
+            )
 
     def _say(self, message: str, hint: str) -> None:
         """Note a problem at the rule's header."""
@@ -306,7 +310,9 @@ class _RuleReader:
         if not has_limit(keys) and not has_limit(rule.keys):
             if not any(limit in self.table for limit in LIMITS) and not self.document.incomplete((*self.path, name)):
                 path = (*self.path, name)
-                self.problems.append(self.document.at_key(path, f"`{name}` has no limit", f"write {name} = {{ above = 90 }}"))
+                self.problems.append(
+                    self.document.at_key(path, f"`{name}` has no limit", f"write {name} = {{ above = 90 }}")
+                )
             return None
         return reader.tier(Severity(name), Keyed(keys, (*self.path, name)), rule)
 

@@ -9,7 +9,19 @@ from collections.abc import Iterable
 
 HARMLESS = frozenset(
     {
-        *("instance", "rules", "every", "timezone", "strict", "listen", "type", "enabled", "title", "policy", "fallback"),
+        *(
+            "instance",
+            "rules",
+            "every",
+            "timezone",
+            "strict",
+            "listen",
+            "type",
+            "enabled",
+            "title",
+            "policy",
+            "fallback",
+        ),
         *("env", "file", "ignore", "timeout", "region", "host", "verify", "ca", "cert", "max_size", "max_concurrency"),
         *("events_url", "priority_steps"),
     }

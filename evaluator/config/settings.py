@@ -18,17 +18,7 @@ from evaluator.config.fields import Interval, Keys, did_you_mean
 DEFAULT_STORE = "sqlite:///var/evaluator.db"
 KEY_PLACE = "PagerDuty shows it at Services > (the service) > Integrations > Events API V2 > Integration Key"
 _STORES = ("sqlite:///", "postgresql+psycopg://")
-_SECRET_SCHEMA = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string", "writeOnly": True},
-            *(
-                {"type": "object", "properties": {k: {"type": "string"}}, "required": [k], "additionalProperties": False}
-                for k in ("env", "file")
-            ),
-        ]
-    }
-)
+_SECRET_SCHEMA = WithJsonSchema({"type": "string", "writeOnly": True})
 
 
 def _instance(value: str) -> str:
@@ -42,7 +32,7 @@ def _timezone(value: str) -> str:
     """Return the IANA name of a time zone."""
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (LookupError, ValueError, OSError):
         meant = did_you_mean(value, available_timezones())
         hint = f'did you mean "{meant}"?' if meant else 'write one like "Europe/Vienna" or "UTC"'
         raise ValueError(f'"{value[:60]}" is not a time zone; {hint}') from None
@@ -81,7 +71,7 @@ def _store_url(value: SecretStr) -> SecretStr:
     """Return the address of a database that evaluator can keep its state in."""
     url = value.get_secret_value()
     if url.startswith(("postgres://", "postgresql://")):
-        raise ValueError("must name its driver; write postgresql+psycopg://... ")
+        raise ValueError("must name its driver; write postgresql+psycopg://...")
     if not url.startswith(_STORES):
         raise ValueError("must be SQLite or PostgreSQL; write sqlite:///var/evaluator.db or postgresql+psycopg://...")
     if url.removeprefix("sqlite:///") in ("", ":memory:"):
@@ -221,5 +211,3 @@ class Settings(Keys):
     services: Mapping[str, ServiceKeys] = Field(default_factory=dict, description="who hears of incidents")
     sources: Mapping[str, SourceEntry] = Field(default_factory=dict, description="what is asked for values")
     notifiers: Mapping[str, NotifierEntry] = Field(default_factory=dict, description="how people are told")
-
-

@@ -46,11 +46,11 @@ class SettingsFile:
     ignored: tuple[str, ...] = ()
     """Lint ids that are not shown."""
     rules: str = "rules"
+    unpaged: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    """By service: the warning that it cannot page, which is of interest once a rule needs it."""
 
 
-def read_settings(
-    document: Document, environ: Mapping[str, str], folder: FilePath, plugins: Plugins
-) -> SettingsFile:
+def read_settings(document: Document, environ: Mapping[str, str], folder: FilePath, plugins: Plugins) -> SettingsFile:
     """Return the settings of a file and every mistake in it."""
     return _Reader(document, References(document, environ, folder), folder, plugins).read()
 
@@ -76,13 +76,13 @@ class _Reader:
         found, problems = validate_partly(Settings, rest, self.document, ())
         self.problems += problems
         partly = found or Settings()
-        settings = partly.model_copy(
-            update={"sources": sources, "notifiers": notifiers, "store": self._store(partly)}
-        )
+        settings = partly.model_copy(update={"sources": sources, "notifiers": notifiers, "store": self._store(partly)})
         router = RouteBuilder(self.document, settings, self.references.missing)
         routes = router.build()
-        self.problems += [*router.problems, *self._unresolved()]
-        shown = tuple(self._safe())
+        self.problems += [problem for _, problem in router.problems if problem.error]
+        self.problems += self._unresolved()
+        shown = tuple(self._safe(self.problems))
+        unpaged = {name: tuple(self._safe([problem], slips=False)) for name, problem in router.problems}
         broken = any(problem.error for problem in shown)
         return SettingsFile(
             None if broken else settings,
@@ -92,6 +92,7 @@ class _Reader:
             router.notes,
             tuple(settings.lint.ignore),
             settings.rules,
+            unpaged,
         )
 
     def _store(self, settings: Settings) -> BaseModel:
@@ -135,7 +136,9 @@ class _Reader:
             if found is not None:
                 yield name, found
 
-    def _entry(self, keys: Table, path: Path, models: Mapping[str, type[BaseModel]], entry: type[Entry]) -> Entry | None:
+    def _entry(
+        self, keys: Table, path: Path, models: Mapping[str, type[BaseModel]], entry: type[Entry]
+    ) -> Entry | None:
         """Return one entry, checked by its type's own model."""
         enabled = keys.get("enabled", True)
         if not isinstance(enabled, bool):
@@ -198,7 +201,9 @@ class _Reader:
         """Return what rules may refer to, as far as it can be made out."""
         raw = table.get("sources")
         sources = {
-            name: DeclaredSource(name, self.plugins.sources.get(str(keys.get("type"))), keys.get("enabled") is not False)
+            name: DeclaredSource(
+                name, self.plugins.sources.get(str(keys.get("type"))), keys.get("enabled") is not False
+            )
             for name, keys in (raw.items() if isinstance(raw, dict) else ())
             if isinstance(keys, dict)
         }
@@ -207,12 +212,12 @@ class _Reader:
         complete = not self.document.lost and not (broken and not table)
         return Declared(sources, names, settings.every, complete)
 
-    def _safe(self) -> Iterator[Problem]:
-        """Yield all problems, without those that only echo a slip, and without any secret."""
+    def _safe(self, found: list[Problem], *, slips: bool = True) -> Iterator[Problem]:
+        """Yield problems, and the slips of the text, without those that only echo a slip, and without any secret."""
         secrets = {secret for secret in self.references.secrets if len(secret) >= _SHORTEST_SECRET}
         secrets |= set(_literals(self.document.data))
         slipped = {problem.line for problem in self.document.problems}
-        for problem in (*self.document.problems, *(p for p in self.problems if p.line not in slipped)):
+        for problem in (*(self.document.problems if slips else ()), *(p for p in found if p.line not in slipped)):
             yield replace(problem, message=scrub(problem.message, secrets), hint=scrub(problem.hint, secrets))
 
 

@@ -58,4 +58,3 @@ def _token(match: re.Match[str]) -> Token:
     group = match.lastgroup or "other"
     kind = Kind.WORD if group == "other" else Kind(group)
     return Token(kind, match[0], match.start(), match.end())
-

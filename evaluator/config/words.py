@@ -9,7 +9,9 @@ import re
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
 _NOTHING = frozenset({"none", "null", "nil", "undefined", "~"})
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|[smhdw]|min|mins|sec|secs|hours?|minutes?|seconds?|days?|weeks?)\s*)+", re.IGNORECASE)
+_DURATION = re.compile(
+    r"(?:\d+(?:\.\d+)?\s*(?:ms|[smhdw]|min|mins|sec|secs|hours?|minutes?|seconds?|days?|weeks?)\s*)+", re.IGNORECASE
+)
 _SIZE = re.compile(r"[+-]?\d+(?:\.\d+)?\s*(?:[kmgtp]i?)?b(?:/[smh])?", re.IGNORECASE)
 _SHARE = re.compile(r"[+-]?[\d.]+\s*%")
 _POINT = re.compile(r"([+-]?)(\d*)\.(\d*)")
