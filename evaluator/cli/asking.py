@@ -4,6 +4,7 @@ This module knows URLs and answers. It never knows what a command prints.
 """
 
 import os
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ Json = dict[str, Any]
 
 TIMEOUT = 10.0
 """Seconds; the daemon answers from memory, so one that needs longer is not well."""
-DEFAULT_URL = "http://127.0.0.1:9464"
+DEFAULT_LISTEN = "127.0.0.1:9464"
 
 
 class Unanswered(Exception):  # noqa: N818  # An answer is missing; nobody made a mistake.
@@ -52,7 +53,7 @@ class Daemon:
             raise Unanswered(f"the daemon at {shown} does not answer within {TIMEOUT:g} s") from error
         except httpx.ConnectError as error:
             raise Unanswered(f"no daemon answers at {shown}; start it with `evaluator run`, or give --url") from error
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise Unanswered(f"the daemon at {shown} cannot be asked: {redact_text(str(error))}") from error
         return _data(response, shown)
 
@@ -84,10 +85,18 @@ def find(url: str | None, config: Path | None) -> tuple[Daemon, Loaded | None]:
     loaded = load(config, os.environ)
     settings = loaded.settings
     if settings is None:
-        if config is not None:
-            raise Unanswered(f"{config} cannot be read, so where the daemon listens is not known; give --url")
-        return Daemon(DEFAULT_URL), loaded
+        # The daemon runs with secrets that this shell may not have; where it listens can be read without them.
+        return Daemon(address(_listen_of(loaded.path) or DEFAULT_LISTEN)), loaded
     return Daemon(address(settings.web.listen), settings.web.token), loaded
+
+
+def _listen_of(path: Path) -> str:
+    """Return `[web] listen` of settings that are otherwise wrong; empty where it cannot be told."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get("web", {}).get("listen", "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return found if isinstance(found, str) and ":" in found else ""
 
 
 def address(listen: str) -> str:

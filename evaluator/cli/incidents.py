@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from evaluator.cli.asking import Daemon, NotThere, Unanswered, find
-from evaluator.cli.terminal import draw_incident, draw_incidents
-from evaluator.config.load import Loaded
+from evaluator.cli.terminal import draw_incident, draw_incidents, terminal
+from evaluator.config.settings import Settings
 from evaluator.store.errors import StoreUnavailable
 from evaluator.store.store import Store, open_store
 from evaluator.web.incidents import incident_json, timeline_json
@@ -31,7 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine 
 Url = Annotated[
     str | None, typer.Option("--url", help="Where the daemon listens; default: \\[web] listen of the settings.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="The settings file.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", exists=True, dir_okay=False, help="The settings file.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +58,7 @@ def incidents(
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = terminal()
     if incident is not None:
         draw_incident(console, answer, time.time(), zone(where))
         return
@@ -75,8 +74,8 @@ def incidents(
 def _answer(incident: str | None, show_all: bool, limit: int, url: str | None, config: Path | None) -> tuple[Json, str]:
     """Return what was asked for, and the timezone to show it in."""
     daemon, loaded = find(url, config)
-    where = loaded.settings.timezone if loaded and loaded.settings else ""
     try:
+        where = str(daemon.get("/api/v1/status")["timezone"])
         if incident is not None:
             return _one_of_daemon(daemon, incident), where
         return _list(lambda most, before: _page_of_daemon(daemon, show_all, most, before), show_all, limit), where
@@ -84,7 +83,7 @@ def _answer(incident: str | None, show_all: bool, limit: int, url: str | None, c
         if loaded is None or loaded.settings is None:
             raise
         typer.echo(f"evaluator: {problem}. This is what the store says:", err=True)
-        return _of_store(loaded, incident, show_all, limit), where
+        return _of_store(loaded.settings, incident, show_all, limit), loaded.settings.timezone
 
 
 _Page = Callable[[int, str | None], tuple[list[Json], str | None]]
@@ -122,10 +121,9 @@ def _one_of_daemon(daemon: Daemon, incident: str) -> Json:
     return found
 
 
-def _of_store(loaded: Loaded, incident: str | None, show_all: bool, limit: int) -> Json:
-    assert loaded.settings is not None  # noqa: S101  # The caller knows.
+def _of_store(settings: Settings, incident: str | None, show_all: bool, limit: int) -> Json:
     now = time.time()
-    with open_store(loaded.settings.store.url.get_secret_value(), read_only=True) as store:
+    with open_store(settings.store.url.get_secret_value(), read_only=True) as store:
         if incident is None:
             return _list(lambda most, before: _page_of_store(store, now, show_all, most, before), show_all, limit)
         found = store.incident(incident)

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from evaluator.cli.asking import NotThere, Unanswered, find
-from evaluator.cli.terminal import draw_status
+from evaluator.cli.terminal import draw_status, terminal
 from evaluator.web.wording import zone
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Where the daemon listens; default: \\[web] listen of the settings.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="The settings file.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", exists=True, dir_okay=False, help="The settings file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what the daemon answers, for a machine to read.")]
 
 
@@ -39,5 +38,5 @@ def status(as_json: AsJson = False, url: Url = None, config: Config = None) -> N
     if as_json:
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
-        draw_status(Console(highlight=False), data, zone(data["timezone"]))
+        draw_status(terminal(), data, zone(data["timezone"]))
     raise typer.Exit(0 if data["ready"] and not data["counts"]["open"] else 1)

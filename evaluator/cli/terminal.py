@@ -4,6 +4,7 @@ This module knows Rich and the data of the API. Labels come from exporters that 
 ever taken for markup or for a terminal's control codes.
 """
 
+import os
 from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Any
@@ -28,6 +29,14 @@ LEVELS = {
     "pending": ("○", "bold yellow"),
     "quiet": ("✓", "bold green"),
 }
+
+
+def terminal() -> Console:
+    """Return where a command draws; wide where nobody looks, so that a line stays a line for `grep`."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 200
+    return console
 
 
 def plain(value: object) -> str:
@@ -62,9 +71,12 @@ def draw_status(console: Console, data: Json, where: tzinfo) -> None:
     for sentence in data["troubles"]:
         console.print(line(("  ! ", "yellow"), sentence))
     if data["incidents"]:
+        console.print()
         _more(console, draw_incidents(console, data["incidents"], now, where), data["counts"]["open"])
     if data["pending"]:
+        console.print()
         _draw_pending(console, data, now, where)
+    console.print()
     _draw_sources(console, data["sources"], now)
     for rule in data["blind_rules"]:
         console.print(line("  ", (rule["rule"], "bold"), " gets no answer: ", (rule["error"], "red")))
@@ -76,14 +88,15 @@ def draw_status(console: Console, data: Json, where: tzinfo) -> None:
 
 def draw_incidents(console: Console, incidents: Iterable[Json], now: float, where: tzinfo) -> int:
     """Draw incidents as a table; return how many there were."""
-    table = _table("", "incident", "value", "limit", "since", "service", "")
+    table = _table("", "incident", "id", "value", "limit", "since", "service", "")
     shown = 0
     for incident in incidents:
         shown += 1
         since = moment(incident["since"])
         table.add_row(
             badge(incident["severity"]),
-            line((incident["title"], "bold"), f"\n{incident['id']}".replace("\n", "  "), *_members(incident)),
+            line((incident["title"], "bold"), *_members(incident)),
+            line((incident["id"], "dim")),
             line((incident["value_text"], "bold")),
             line(incident["limit"]),
             line(f"{wall_clock(since, now, where)} ({span(incident['seconds'])})"),
@@ -113,6 +126,7 @@ def draw_incident(console: Console, incident: Json, now: float, where: tzinfo) -
     for name, value in rows:
         facts.add_row(Text(name, "dim"), value)
     console.print(facts)
+    console.print()
     timeline = _table("when", "", "what")
     for event in incident["timeline"]:
         timeline.add_row(
@@ -174,7 +188,7 @@ def _draw_sources(console: Console, sources: Iterable[Json], now: float) -> None
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in {"", "id", "value", "rules"})
     return table
 
 
