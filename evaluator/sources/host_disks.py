@@ -79,13 +79,17 @@ def _distinct(mounts: Iterable[Mount]) -> list[Mount]:
     return list(kept.values())
 
 
+Call = Future[os.statvfs_result]
+"""A file system that is being asked."""
+
+
 class Disks:
     """How full file systems are, each asked in a thread of its own."""
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self._threads = Threads("evaluator-disks", 8)
-        self._asked: dict[str, Future[os.statvfs_result]] = {}
+        self._asked: dict[str, Call] = {}
 
     def close(self) -> None:
         """Let the threads end."""
@@ -96,43 +100,50 @@ class Disks:
     ) -> list[PollResult]:
         """Answer each query; a file system that hangs or cannot be read is left out with a warning."""
         choices = [chosen(mounts, query.mount) for query in queries]
-        paths = {mount.path for found, _ in choices for mount in found}
-        for path in paths:
-            if path not in self._asked or self._asked[path].done():
-                self._asked[path] = self._threads.submit(lambda path=path: os.statvfs(path))  # type: ignore[misc]
-        futures = [asyncio.wrap_future(_shielded(self._asked[path])) for path in paths]
+        # Polls overlap: each looks at the calls that it found or began.
+        calls = {path: self._call(path) for path in {mount.path for found, _ in choices for mount in found}}
+        futures = [asyncio.wrap_future(_shielded(call)) for call in calls.values()]
         if futures:
             await asyncio.wait(futures, timeout=within)
         return [
-            _missing(vain) if vain else self._rows(query, found, labels)
+            _missing(vain) if vain else _rows(query, found, labels, calls)
             for query, (found, vain) in zip(queries, choices, strict=True)
         ]
 
-    def _rows(self, query: HostQuery, mounts: Sequence[Mount], labels: Mapping[str, str]) -> PollResult:
-        """Return a row for each mount that has answered."""
-        rows: list[dict[str, str]] = []
-        values: list[float] = []
-        warnings: list[str] = []
-        for mount in mounts:
-            future = self._asked[mount.path]
-            if not future.done() or future.cancelled():
-                warnings.append(f"the file system at {mount.path} does not answer")
-            elif (error := future.exception()) is not None:
-                warnings.append(f"the file system at {mount.path} cannot be read: {getattr(error, 'strerror', error)}")
-            elif (value := _value(query.measure, future.result())) is not None:
-                rows.append({**mount.labels, **labels})
-                values.append(value)
-        if warnings and not rows:
-            hangs = any(warning.endswith("does not answer") for warning in warnings)
-            return PollFailed(FailureReason.TIMEOUT if hangs else FailureReason.AUTH, "; ".join(warnings))
-        return Samples(rows, values, warnings=tuple(warnings))
+    def _call(self, path: str) -> Call:
+        """Return the call that asks a file system: the one under way, or a new one."""
+        if path not in self._asked or self._asked[path].done():
+            self._asked[path] = self._threads.submit(lambda: os.statvfs(path))
+        return self._asked[path]
 
 
-def _shielded(future: "Future[os.statvfs_result]") -> "Future[os.statvfs_result]":
+def _rows(
+    query: HostQuery, mounts: Sequence[Mount], labels: Mapping[str, str], calls: Mapping[str, Call]
+) -> PollResult:
+    """Return a row for each mount that has answered."""
+    rows: list[dict[str, str]] = []
+    values: list[float] = []
+    warnings: list[str] = []
+    for mount in mounts:
+        future = calls[mount.path]
+        if not future.done() or future.cancelled():
+            warnings.append(f"the file system at {mount.path} does not answer")
+        elif (error := future.exception()) is not None:
+            warnings.append(f"the file system at {mount.path} cannot be read: {getattr(error, 'strerror', error)}")
+        elif (value := _value(query.measure, future.result())) is not None:
+            rows.append({**mount.labels, **labels})
+            values.append(value)
+    if warnings and not rows:
+        hangs = any(warning.endswith("does not answer") for warning in warnings)
+        return PollFailed(FailureReason.TIMEOUT if hangs else FailureReason.AUTH, "; ".join(warnings))
+    return Samples(rows, values, warnings=tuple(warnings))
+
+
+def _shielded(future: Call) -> Call:
     """Return a future that ends with this one, and may be cancelled without cancelling it: other polls wait for it."""
-    copy: Future[os.statvfs_result] = Future()
+    copy: Call = Future()
 
-    def end(done: "Future[os.statvfs_result]") -> None:
+    def end(done: Call) -> None:
         if copy.set_running_or_notify_cancel() and not done.cancelled():
             error = done.exception()
             if error is None:

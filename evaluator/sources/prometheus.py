@@ -97,6 +97,8 @@ class PrometheusSource:
         def ask() -> PollResult:
             if self._connection is None:
                 return PollFailed(FailureReason.REFUSED, f"{self._where}: the source is closed")
+            if call.late:
+                return self._not_asked()
             try:
                 result = samples_of(self._connection.instant(call, promql, now))
             except WEATHER as error:
@@ -114,6 +116,11 @@ class PrometheusSource:
         seconds = self._settings.timeout
         if future.running():
             return PollFailed(FailureReason.TIMEOUT, f"{self._where}: no answer within {seconds:g} s")
+        return self._not_asked()
+
+    def _not_asked(self) -> PollFailed:
+        """Return the failure of a query that never had its turn."""
+        seconds = self._settings.timeout
         return PollFailed(
             FailureReason.TIMEOUT,
             f"{self._where}: not asked within {seconds:g} s, since the queries before it took too long",

@@ -38,8 +38,8 @@ class Row(msgspec.Struct, gc=False):
     metric: dict[str, str]
     value: tuple[float, str] | None = None
     values: list[tuple[float, str]] = []
-    histogram: msgspec.Raw | None = None
-    histograms: msgspec.Raw | None = None
+    histogram: Any = None
+    histograms: Any = None
 
 
 class Vector(msgspec.Struct, tag_field="resultType", tag="vector"):
@@ -93,6 +93,11 @@ class Call:
         self.location = ""
         self._connection: HTTPConnection | None = None
         self._broken = False
+
+    @property
+    def late(self) -> bool:
+        """Whether there is nothing left to do but to give up."""
+        return self._broken or monotonic() >= self.deadline
 
     def left(self) -> float:
         """Return the seconds until the deadline; `TimeoutError` where there are none."""

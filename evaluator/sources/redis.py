@@ -48,6 +48,7 @@ class RedisSource:
         self._rates = Rates()
         self._client: Redis | None = None
         self._turn = asyncio.Lock()
+        self._used = False
 
     async def open(self) -> None:
         """Make the client, which connects when it is asked."""
@@ -59,8 +60,7 @@ class RedisSource:
             "socket_connect_timeout": settings.timeout,
             # redis-py retries ten times by itself: a server that is down would be known after 4 s to 26 s.
             "retry": Retry(NoBackoff(), 0),
-            "client_name": "evaluator",
-            # What every server since 2.6 speaks, without a round trip to negotiate.
+            # What every server speaks, without a round trip to negotiate, and without a right to name ourselves.
             "protocol": 2,
             "driver_info": None,
         }
@@ -116,18 +116,33 @@ class RedisSource:
         each = list(dict.fromkeys(wanted))
         # One connection: polls of different intervals wait for each other.
         async with self._turn:
-            pipeline = self._client.pipeline(transaction=False)
+            used, self._used = self._used, False
             try:
-                for command in each:
-                    pipeline.execute_command(*command)
-                replies = await pipeline.execute(raise_on_error=False)
-            except BaseException:
-                # Replies that are still under way must never be taken for those of the next poll.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_GOODBYE):
-                        await self._client.connection_pool.disconnect()
+                replies = await self._execute(self._client, each)
+            except (exceptions.AuthenticationError, exceptions.BusyLoadingError):
                 raise
+            except exceptions.ConnectionError:
+                # A connection that was idle may have been cut long ago, which says nothing of the server now.
+                if not used:
+                    raise
+                replies = await self._execute(self._client, each)
+            self._used = True
         return dict(zip(each, replies, strict=True))
+
+    @staticmethod
+    async def _execute(client: Redis, each: Sequence[Command]) -> list[Any]:
+        """Send the commands and read all replies; whatever goes wrong, the connection is not used again."""
+        pipeline = client.pipeline(transaction=False)
+        try:
+            for command in each:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
+        except BaseException:
+            # Replies that are still under way must never be taken for those of the next poll.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE):
+                    await client.connection_pool.disconnect()
+            raise
 
     def _answer(self, query: RedisQuery, spec: str, replies: Replies, at: float) -> PollResult:
         """Return the samples of one query."""

@@ -48,7 +48,10 @@ def reason_of(error: BaseException) -> tuple[FailureReason, str] | None:
         case ssl.SSLCertVerificationError():
             return FailureReason.TLS, f"its certificate is not acceptable: {root.verify_message}"
         case ssl.SSLError():
-            return FailureReason.TLS, f"no TLS connection can be made: {root.reason or 'handshake failed'}"
+            return (
+                FailureReason.TLS,
+                f"no TLS connection can be made: {getattr(root, 'reason', None) or 'handshake failed'}",
+            )
         case socket.gaierror():
             return FailureReason.REFUSED, "the name does not resolve"
         case TimeoutError():

@@ -7,6 +7,7 @@ gone at the end.
 
 import os
 import pwd
+import shlex
 import shutil
 import socket
 import subprocess
@@ -55,6 +56,11 @@ def _taken(_count: list[int] = [0]) -> int:  # noqa: B006 - the one number that 
 @cache
 def docker() -> bool:
     """Return whether a Docker engine answers."""
+    if not os.environ.get("DOCKER_HOST"):
+        # Docker's own client leaves a socket open where nobody answers.
+        with socket.socket(socket.AF_UNIX) as engine:
+            if engine.connect_ex("/var/run/docker.sock"):
+                return False
     try:
         from docker import from_env  # type: ignore[import-untyped]
 
@@ -136,53 +142,87 @@ def _container(make: "Callable[[], DockerContainer]", port: int) -> Iterator[tup
 
 
 @contextmanager
-def redis(*options: str) -> Iterator[str]:
-    """Run a Redis server; give its address. `options` are of redis-server (`"--requirepass", "x"`)."""
+def redis(*options: str, port: int | None = None) -> Iterator[str]:
+    """Run a Redis server; give its address. `options` are of redis-server (`"--requirepass", "x"`).
+
+    With `port` it is a local process at that port: for tests that stop a server and start it again.
+    """
     settings = ["--save", "", "--appendonly", "no", *options]
-    if docker():
+    if docker() and port is None:
         from testcontainers.core.container import DockerContainer
 
         def make() -> DockerContainer:
             return DockerContainer("redis:7").with_exposed_ports(6379).with_command(["redis-server", *settings])
 
-        with _container(make, 6379) as (host, port):
-            yield f"redis://{host}:{port}/0"
+        with _container(make, 6379) as (host, outside):
+            yield f"redis://{host}:{outside}/0"
         return
     program = binary("redis-server", "redis-server")
     with folder() as home:
-        port = free_port()
+        port = free_port() if port is None else port
         arguments = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(home), *settings]
         with process(arguments, lambda: answers(port), home / "log"):
             yield f"redis://127.0.0.1:{port}/0"
 
 
+_SCRAPES_ITSELF = """\
+global: {scrape_interval: 1s}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ["127.0.0.1:PORT"]}]
+"""
+
+
 @contextmanager
-def prometheus(config: str = "", openmetrics: str = "") -> Iterator[str]:
+def prometheus(config: str = _SCRAPES_ITSELF, openmetrics: str = "", port: int | None = None) -> Iterator[str]:
     """Run a Prometheus server; give its address.
 
-    `config` is a `prometheus.yml` (default: it scrapes nothing); `openmetrics` is history in OpenMetrics' text format
-    with timestamps, which is there from the start.
+    `config` is a `prometheus.yml`, in which `PORT` stands for its own port; `openmetrics` is history in OpenMetrics'
+    text format with timestamps, which is there from the start.
     """
-    program = binary("prometheus", "prometheus")
     with folder() as home:
-        (home / "prometheus.yml").write_text(config or "global: {scrape_interval: 1s}\n")
-        if openmetrics:
-            (home / "history").write_text(openmetrics)
-            promtool = binary("promtool", "prometheus")
-            blocks = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(home / "history"), str(home / "data")]
-            subprocess.run(blocks, check=True, capture_output=True, timeout=START)
-        port = free_port()
+        if docker() and port is None:
+            home.chmod(0o755)
+            inside, run, create = "/evaluator", "prometheus", "promtool"
+            port, listen = 9090, "0.0.0.0:9090"
+        else:
+            port = free_port() if port is None else port
+            inside, listen = str(home), f"127.0.0.1:{port}"
+            run, create = binary("prometheus", "prometheus"), binary("promtool", "prometheus")
+        (home / "prometheus.yml").write_text(config.replace("PORT", str(port)))
+        (home / "history").write_text(openmetrics)
+        data = "/prometheus/data" if inside == "/evaluator" else f"{home}/data"
+        blocks = [create, "tsdb", "create-blocks-from", "openmetrics", f"{inside}/history", data] if openmetrics else []
         arguments = [
-            program,
-            f"--config.file={home / 'prometheus.yml'}",
-            f"--storage.tsdb.path={home / 'data'}",
-            "--storage.tsdb.retention.time=100y",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=warn",
+            *(run, f"--config.file={inside}/prometheus.yml", f"--storage.tsdb.path={data}", "--log.level=warn"),
+            *("--storage.tsdb.retention.time=100y", f"--web.listen-address={listen}"),
         ]
+        if inside == "/evaluator":
+            yield from _prometheus_container(home, blocks, arguments)
+            return
+        if blocks:
+            subprocess.run(blocks, check=True, capture_output=True, timeout=START)
         url = f"http://127.0.0.1:{port}"
         with process(arguments, lambda: _fetches(f"{url}/-/ready"), home / "log"):
             yield url
+
+
+def _prometheus_container(home: Path, blocks: Sequence[str], arguments: Sequence[str]) -> Iterator[str]:
+    """Run Prometheus in a container that sees the folder."""
+    from testcontainers.core.container import DockerContainer
+
+    script = " && ".join(shlex.join(each) for each in (blocks, ["exec", *arguments]) if each)
+
+    def make() -> DockerContainer:
+        container = DockerContainer("prom/prometheus:v2.53.5", entrypoint=["/bin/sh", "-c", script])
+        return container.with_exposed_ports(9090).with_volume_mapping(str(home), "/evaluator", "ro")
+
+    with _container(make, 9090) as (host, outside):
+        url = f"http://{host}:{outside}"
+        deadline = time.monotonic() + START
+        while not _fetches(f"{url}/-/ready") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield url
 
 
 @contextmanager

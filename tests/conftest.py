@@ -1,0 +1,28 @@
+"""What all tests share: real servers, one of each for a worker, started when the first test asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from evaluator.testing import servers
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server of this worker."""
+    with servers.redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def prometheus_url() -> Iterator[str]:
+    """A Prometheus server of this worker, which scrapes itself every second."""
+    with servers.prometheus() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of this worker; its database `postgres` is for making others."""
+    with servers.postgres() as url:
+        yield url
