@@ -80,7 +80,9 @@ class HttpSender:
             ca = self._settings.ca
             self._client = httpx.AsyncClient(
                 verify=True if ca is None else ssl.create_default_context(cafile=str(ca)),
-                timeout=self._settings.timeout,
+                # A connection that is cancelled amid its handshake is only closed by the garbage collector, so its own
+                # timeout comes a little before the deadline.
+                timeout=httpx.Timeout(self._settings.timeout, connect=self._settings.timeout * 0.8),
                 follow_redirects=False,
                 # Compressed answers could be small on the wire and huge here.
                 headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},

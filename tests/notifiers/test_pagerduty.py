@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -311,7 +312,16 @@ def test_any_message_makes_an_event_that_pagerduty_takes(
 @contextlib.contextmanager
 def _environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        for name in (
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "NO_PROXY",
+            "no_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ):
             patch.delenv(name, raising=False)
         for name, value in values.items():
             patch.setenv(name, value)
@@ -323,3 +333,18 @@ def test_a_proxy_that_is_not_there_is_weather(monkeypatch: pytest.MonkeyPatch, p
         (outcome,) = run(sent(notifier_at("http://events.example.com"), a_delivery()))
     assert isinstance(outcome, RetryLater)
     assert not outcome.arrived
+
+
+def test_a_proxy_that_will_not_connect_is_weather(monkeypatch: pytest.MonkeyPatch, pagerduty: PagerDuty) -> None:
+    # The look-alike knows no CONNECT, and says so.
+    with _environment(monkeypatch, https_proxy=pagerduty.url):
+        (outcome,) = run(sent(notifier_at("https://events.example.com"), a_delivery()))
+    assert isinstance(outcome, RetryLater)
+    assert (outcome.reason, outcome.arrived) == ("proxy", False)
+
+
+def test_a_handshake_that_never_ends_is_a_timeout_and_nothing_arrived() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        (outcome,) = run(sent(notifier_at(url, timeout=0.3), a_delivery()), within=5.0)
+    assert outcome == RetryLater("timeout", "127.0.0.1: no answer within 0.3 s", arrived=False)
