@@ -136,7 +136,8 @@ def load(connection: Connection) -> list[Delivery]:
     They come in the order of incident, notifier and `seq`.
     """
     row, left = DELIVERIES, DELIVERIES.alias("unfinished")
-    of_open = select(row.c.id).join(INCIDENTS, row.c.incident == INCIDENTS.c.id).where(is_open())
+    # As a list, not as a join: SQLite, which knows no sizes, would walk all deliveries to find the open incidents.
+    of_open = select(row.c.id).where(row.c.incident.in_(select(INCIDENTS.c.id).where(is_open())))
     beside = select(row.c.id).join(
         left, (row.c.incident == left.c.incident) & (row.c.notifier == left.c.notifier) & _unfinished(left)
     )

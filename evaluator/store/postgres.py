@@ -38,6 +38,8 @@ _SETTINGS = "; ".join(
         f"SET lock_timeout = '{LOCK_SECONDS}s'",
         # A transaction of a daemon that was frozen must not hold rows for ever.
         "SET idle_in_transaction_session_timeout = '15s'",
+        # A commit that was reported must outlive a crash of the server; stricter settings stay as they are.
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         # The server must notice within seconds that we are gone: until then the session of a machine that lost its
         # power still holds the lock, and the next daemon is refused.
         "SET tcp_keepalives_idle = 5",

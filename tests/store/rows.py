@@ -19,7 +19,7 @@ SERIES: Series = (("device", "sda"), ("host", "web-1"))
 KEY = "R0123456789ABCDEF0123456789ABCDE"
 
 
-def an_alert(rule: str = "cpu-high", series: Series = SERIES, **changes: Any) -> Alert:
+def an_alert(rule: str = "cpu-high", series: Series = SERIES, **changes: object) -> Alert:
     values: dict[str, Any] = {
         "rule": rule, "severity": Severity.P1, "series": series, "state": State.FIRING, "since": NOW, "active_at": NOW,
         "clock": NOW, "seen": NOW, "judged": NOW, "verdict": Verdict.BREACH, "known": NOW, "value": 93.5,
@@ -27,16 +27,16 @@ def an_alert(rule: str = "cpu-high", series: Series = SERIES, **changes: Any) ->
     return Alert(**{**values, **changes})
 
 
-def an_incident(id: str = "01J00000000000000000000001", **changes: Any) -> Incident:  # noqa: A002 - the field's name.
+def an_incident(id: str = "01J00000000000000000000001", **changes: object) -> Incident:  # noqa: A002 - the field's name.
     values: dict[str, Any] = {
         "id": id, "rule": "cpu-high", "group": SERIES, "service": "infrastructure", "severity": Severity.P1,
-        "state": IncidentState.OPEN, "opened_at": NOW, "active_at": NOW - 600, "updated_at": NOW, "title": "CPU is high",
-        "why": "93.5 % is above 90 %", "members": (SERIES,),
+        "state": IncidentState.OPEN, "opened_at": NOW, "active_at": NOW - 600, "updated_at": NOW,
+        "title": "CPU is high", "why": "93.5 % is above 90 %", "members": (SERIES,),
     }  # fmt: skip
     return Incident(**{**values, **changes})
 
 
-def ended(id: str = "01J00000000000000000000001", at: float = NOW, **changes: Any) -> Incident:  # noqa: A002 - as above.
+def ended(id: str = "01J00000000000000000000001", at: float = NOW, **changes: object) -> Incident:  # noqa: A002 - as above.
     closed = {"state": IncidentState.RESOLVED, "closed_at": at, "close_reason": CloseReason.RECOVERED}
     return an_incident(id, **{**closed, **changes})
 
@@ -45,7 +45,7 @@ def an_event(incident: str = "01J00000000000000000000001", text: str = "opened",
     return Event(incident, at, EventKind.OPENED, text)
 
 
-def a_message(**changes: Any) -> Message:
+def a_message(**changes: object) -> Message:
     values: dict[str, Any] = {
         "incident": "01J00000000000000000000001", "rule": "cpu-high", "service": "infrastructure",
         "severity": Severity.P1, "title": "CPU is high", "why": "93.5 % is above 90 %", "source": "host=web-1",
@@ -57,7 +57,7 @@ def a_message(**changes: Any) -> Message:
 def a_delivery(
     id: str = "01J0000000000000000000000A",  # noqa: A002 - the field's name.
     incident: str = "01J00000000000000000000001",
-    **changes: Any,
+    **changes: object,
 ) -> Delivery:
     values: dict[str, Any] = {
         "id": id, "seq": 1, "incident": incident, "notifier": "pagerduty", "service": "infrastructure",
@@ -67,7 +67,7 @@ def a_delivery(
     return Delivery(**{**values, **changes})
 
 
-def done(id: str, incident: str, action: Action, **changes: Any) -> Delivery:  # noqa: A002 - the field's name.
+def done(id: str, incident: str, action: Action, **changes: object) -> Delivery:  # noqa: A002 - the field's name.
     state = {"state": DeliveryState.DONE, "accepted": 1, "accepted_at": NOW, "told": True}
     return a_delivery(id, incident, action=action, **{**state, **changes})
 
@@ -135,7 +135,7 @@ def _incidents(now: float) -> st.SearchStrategy[Incident]:
 _messages = st.builds(
     Message,
     incident=_any_text, rule=_any_text, service=_any_text, severity=_severities, title=_any_text, why=_any_text,
-    source=_any_text, opened_at=_numbers.filter(lambda number: number == number), at=_times, value=_any_text,
+    source=_any_text, opened_at=_numbers, at=_times, value=_any_text,
     limit=_any_text, series=st.lists(_any_text, max_size=2).map(tuple), group=_any_text, rule_at=_any_text,
     description=_any_text, runbook=_any_text, dashboard=_any_text, closed=_any_text,
     labels=st.dictionaries(_any_text, _any_text, max_size=2).map(MappingProxyType),

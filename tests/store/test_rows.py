@@ -1,11 +1,11 @@
 """What is committed comes back: equal, once, and only while it is needed."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from evaluator.engine.alerts import AlertKey
 from evaluator.engine.rules import Severity
@@ -33,13 +33,13 @@ from tests.store.rows import (
 ONE, TWO = "01J00000000000000000000001", "01J00000000000000000000002"
 
 
-def flat(rows: Any) -> set[str]:
+def flat(rows: Iterable[object]) -> set[str]:
     # The routing key is not part of a delivery's repr, and floats are compared by theirs: NaN is then equal to itself.
     return {f"{row!r} {getattr(row, 'routing_key', '')!r}".replace("-0.0", "0.0") for row in rows}
 
 
 def emptied(store: Store) -> Store:
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         for table in reversed(tables.METADATA.sorted_tables):
             connection.execute(table.delete())
 
@@ -200,7 +200,7 @@ def test_a_start_gets_every_row_of_an_open_incident(store: Store) -> None:
 def test_pages_go_back_through_history(store: Store) -> None:
     ids = [f"01J{number}" for number in range(7)]
     store.commit(
-        changes(incidents=tuple(ended(id) if number % 2 else an_incident(id) for number, id in enumerate(ids)))
+        changes(incidents=tuple(ended(row) if number % 2 else an_incident(row) for number, row in enumerate(ids)))
     )
     assert [row.id for row in store.incidents(3)] == ["01J6", "01J5", "01J4"]
     assert [row.id for row in store.incidents(3, "01J4")] == ["01J3", "01J2", "01J1"]

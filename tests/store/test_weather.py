@@ -1,4 +1,4 @@
-"""What a crash, a full disk, a wrong file and a second daemon do to a store: a whole commit or none, and one sentence."""
+"""What crashes, full disks, wrong files and a second daemon do to a store: a whole commit or none, and one sentence."""
 
 import contextlib
 import os
@@ -22,6 +22,7 @@ from evaluator.store.errors import CommitFailed, Reason, StoreUnavailable
 from evaluator.store.store import Store, open_store
 from tests.store.rows import KEY, NOW, a_delivery, an_alert, an_event, an_incident, changes
 
+VERSION = "evaluator_revision"
 WRITER = Path(__file__).with_name("writer.py")
 HERE = Path(__file__).resolve().parents[2]
 
@@ -119,9 +120,6 @@ def test_a_newer_revision_is_refused_and_left_alone(url: str) -> None:
     for read_only in (False, True):
         said = refusal(url, read_only=read_only)
         assert "was written by a newer evaluator (revision 9f" in said.message
-
-
-VERSION = "evaluator_revision"
 
 
 def test_an_older_revision_is_not_read_but_upgraded(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,8 @@ def main(url: str) -> None:
                 judged=(Judged("up", float(number), "{}", "page"),),
             )
         )
-        print(number, flush=True)
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
 
 
 main(sys.argv[1])
