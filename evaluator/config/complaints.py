@@ -177,8 +177,8 @@ def unknown_key(document: Document, path: Path, known: set[str]) -> Problem:
     """Return the problem for a key that nobody knows, or that only a later version knows."""
     key = str(path[-1])
     if key in LATER:
-        hint = "remove it; the rest of the rule is judged without it"
-        return document.at_key(path, f"`{key}` is not judged by this version of evaluator yet", hint)
+        hint = "remove it until a version that does"
+        return document.at_key(path, f"`{key}` is not understood by this version of evaluator yet", hint)
     meant = did_you_mean(key, known) or _MEANT.get(did_you_mean(key, _MEANT), "")
     if meant in known:
         hint = f"did you mean `{meant}`?"

@@ -144,7 +144,7 @@ def _without_twice(source: SourceText, lines: list[str], lost: set[int]) -> tupl
     for definition in positions_of("\n".join(lines)).definitions:
         if definition.table:
             dropped = None
-        earlier = _earlier(first, around, definition)
+        earlier = _earlier(first, around, definition) if dropped is None else None
         if earlier is not None:
             problems.append(_twice(source, definition, earlier))
             dropped = definition.path if definition.table else dropped

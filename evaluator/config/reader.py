@@ -56,6 +56,7 @@ class Reader:
         self.shows = shows
         self.slips: list[Slip] = []
         self.key = ""
+        self.outermost = ""
         self.nesting = 0
         self.lost = False
         self.after_comma = False
@@ -101,6 +102,7 @@ class Reader:
         if key is None:
             return None
         self.key = key
+        self.outermost = self.outermost or key
         self.skip()
         value = self.peek()
         if value.kind in (Kind.END, Kind.NEWLINE, Kind.COMMENT) or value.text in {",", "}", "]"}:
@@ -219,7 +221,7 @@ class Reader:
             return token.text
         end = self._words_end(token)
         text = self.text[token.start : end]
-        message, hint, meant = meant_word(text, self.key, shown=self.shows(self.key))
+        message, hint, meant = meant_word(text, self.key, shown=self.shows(self.key or self.outermost))
         self.slip(token, message, hint, end=end)
         return meant
 
@@ -309,6 +311,7 @@ class Reader:
     def _list(self, opening: Token) -> str:
         """Return a list."""
         items: list[str] = []
+        outer, self.key = self.key, ""
         self.after_comma = False
         while True:
             self.skip(newlines=True)
@@ -328,7 +331,7 @@ class Reader:
                 self.slip(token, "a comma is missing before this", "write [1, 2, 3]")
             items.append(self.value())
             self.after_comma = False
-        self.after_comma = False
+        self.key, self.after_comma = outer, False
         return "[" + ", ".join(items) + "]"
 
     def _key_ahead(self) -> bool:

@@ -84,8 +84,8 @@ def _routing_key(value: object) -> SecretStr:
     if not isinstance(value, str):
         raise ValueError('must be a text, or { env = "NAME" } or { file = "path" }')  # noqa: TRY004 - pydantic collects it.
     if not re.fullmatch(r"[A-Za-z0-9]{32}", value):
-        odd = "" if value.isalnum() else ", some of them no letters or digits"
-        raise ValueError(f"is not a routing key: it has {len(value)} characters{odd}, and not 32; {KEY_PLACE}")
+        why = "some of its characters are no letters or digits" if len(value) == 32 else f"it has {len(value)} characters"
+        raise ValueError(f"is not a routing key, which has 32 letters and digits: {why}; {KEY_PLACE}")
     return SecretStr(value)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from evaluator.config.reader import LINE, Reader, Reading, Slip, understood
+from evaluator.config.tokens import Kind, tokens
 
 _NAME = re.compile(r"\[{1,2}\s*(.*?)\s*\]{0,2}\s*(?:#.*)?$")
 _LONGEST = 20_000
@@ -19,7 +20,26 @@ def read_statement(text: str, shows: Callable[[str], bool]) -> Reading:
     reading = _header(text) if text.lstrip().startswith("[") else Reader(text, shows).pair()
     if reading.meant is not None and not understood(reading.meant):
         reading = Reading(reading.slips, None)
+    lost_quote = _lost_quote(text)
+    if lost_quote is not None:
+        return Reading((lost_quote,), None)
+    if reading.meant is not None:
+        # Columns of what is right on the line stay what they are.
+        indent = text[: len(text) - len(text.lstrip())]
+        reading = Reading(reading.slips, indent.replace("\n", "") + reading.meant)
     return reading if reading.slips else Reading((_not_toml(text),), None)
+
+
+def _lost_quote(text: str) -> Slip | None:
+    """Return the slip of a line on which one of several texts misses a quote, so that all after it is inside out."""
+    found = tokens(text)
+    strings = [token for token in found if token.kind is Kind.STRING]
+    unclosed = [token for token in found if token.kind is Kind.UNCLOSED]
+    inside = any(token.text in {"{", "["} for token in found[: found.index(unclosed[0])]) if unclosed else False
+    if "\n" in text or not strings or not inside:
+        return None
+    hint = "each text has a quote before it and one after it"
+    return Slip(strings[0].start, len(text.rstrip()), "a quote is missing in this line", hint)
 
 
 def _not_toml(text: str) -> Slip:

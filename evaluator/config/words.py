@@ -21,25 +21,26 @@ _ZEROS = re.compile(r"([+-]?)0+(\d+(?:\.\d+)?)")
 def meant_word(text: str, key: str, *, shown: bool) -> tuple[str, str, str]:
     """Return a message, a hint and the value as correct TOML. Where it may not be `shown`, neither sentence holds it."""
     lower = text.lower()
+    assign = f"{key} = " if key else ""
     if lower in _TRUE | _FALSE:
         return _boolean(text, key)
     if lower in _NOTHING:
-        return "TOML has no empty value", f"delete the line of `{key}` instead", '""'
+        return "TOML has no empty value", f"delete the line of `{key}` instead" if key else "leave it out", '""'
     point = _POINT.fullmatch(text)
     if point and (point[2] or point[3]):
         number = f"{point[1]}{point[2] or '0'}.{point[3] or '0'}"
-        return "a number needs a digit on both sides of its point", f"write {key} = {number}", number
+        return "a number needs a digit on both sides of its point", f"write {assign}{number}", number
     zeros = _ZEROS.fullmatch(text)
     if zeros:
-        return "a number must not begin with 0", f"write {key} = {zeros[1]}{zeros[2]}", f"{zeros[1]}{zeros[2]}"
+        return "a number must not begin with 0", f"write {assign}{zeros[1]}{zeros[2]}", f"{zeros[1]}{zeros[2]}"
     single = "'" not in text and ('"' in text or "\\" in text)
     quoted = f"'{text}'" if single else json.dumps(text, ensure_ascii=False)
-    hint = f"write {key} = {quoted}" if shown else f'write {key} = "..."'
+    hint = f"write {assign}{quoted}" if shown else f'write {assign}"..."'
     if not shown:
         return "a text needs quotes", hint, quoted
     if _DURATION.fullmatch(text):
         quoted = json.dumps(_short_duration(text))
-        return "a duration needs quotes", f"write {key} = {quoted}", quoted
+        return "a duration needs quotes", f"write {assign}{quoted}", quoted
     if _SHARE.fullmatch(text):
         return "a value with % needs quotes", hint, quoted
     if _SIZE.fullmatch(text) or re.match(r"[+-]?\d", text):
@@ -58,4 +59,4 @@ def _boolean(text: str, key: str) -> tuple[str, str, str]:
     value = "true" if text.lower() in _TRUE else "false"
     if key == "mode":
         return "a text needs quotes", f'write {key} = "{text.lower()}"', json.dumps(text.lower())
-    return f"`{text}` is not a value of TOML", f"write {key} = {value}", value
+    return f"`{text}` is not a value of TOML", f"write {key} = {value}" if key else f"write {value}", value
