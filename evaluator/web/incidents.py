@@ -4,7 +4,7 @@ This module knows values in and JSON out. It never knows where incidents are kep
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evaluator.engine.alerts import Alert
@@ -61,16 +61,14 @@ def timeline_json(events: Iterable[Event]) -> list[Json]:
     ]
 
 
-def blind_since(incident: Incident, members: Iterable[Alert]) -> float | None:
+def blind_since(incident: Incident, members: Sequence[Alert]) -> float | None:
     """Return since when nothing is known of an open incident, or `None` while anything of it is known.
 
-    `members` are the alerts of its rule that are firing or recovering.
+    `members` are its alerts that are firing or recovering.
     """
-    inside = set(incident.members)
-    mine = [alert for alert in members if alert.series in inside]
-    if not incident.open or not mine or not all(alert.stale for alert in mine):
+    if not incident.open or not members or not all(alert.stale for alert in members):
         return None
-    return max(alert.known for alert in mine)
+    return max(alert.known for alert in members)
 
 
 def labels_json(series: Series) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.engine.alerts import Alert, State
 from evaluator.engine.rules import Mode, Rule, Tier
-from evaluator.engine.samples import series_text
+from evaluator.engine.samples import Series, series_text
 from evaluator.engine.wording import healthy_text, limit_text, render, value_text
 from evaluator.incidents.incident import Incident
 from evaluator.web.countdown import time_left
@@ -26,16 +26,17 @@ PROBLEMS_SHOWN = 20
 SOURCES_SHOWN = 50
 TITLE_SHOWN = 300
 
-_Alerts = Mapping[str, list[Alert]]
+_Alerts = Mapping[tuple[str, Series], list[Alert]]
+"""The alerts that are firing or recovering, by rule and series."""
 
 
 def picture(snapshot: Snapshot) -> Json:
     """Return the data of `/api/v1/status`; lists are cut, and `counts` has how many there are."""
     rules = {status.rule.name: status.rule for status in snapshot.rules}
-    active: dict[str, list[Alert]] = defaultdict(list)
+    active: dict[tuple[str, Series], list[Alert]] = defaultdict(list)
     for alert in snapshot.alerts:
         if alert.active:
-            active[alert.rule].append(alert)
+            active[alert.rule, alert.series].append(alert)
     opened = sorted((found for found in snapshot.incidents if found.open), key=lambda found: found.severity)
     resolved = [incident for incident in snapshot.incidents if not incident.open]
     pending = [alert for alert in snapshot.alerts if alert.state is State.PENDING]
@@ -129,22 +130,20 @@ def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert]) ->
 
 
 def _open(incident: Incident, rules: Mapping[str, Rule], active: _Alerts, now: float) -> Json:
-    alerts = active.get(incident.rule, [])
+    alerts = [alert for series in incident.members for alert in active.get((incident.rule, series), ())]
     fields = incident_json(incident, now)
     fields["title"] = shorten(fields["title"], TITLE_SHOWN)
     fields["group_text"] = shorten(group_text(incident), TITLE_SHOWN)
     fields["blind_since"] = _optional(blind_since(incident, alerts))
-    fields["closes_in"], fields["closes_if"] = _closing(incident, rules.get(incident.rule), alerts, now)
+    fields["closes_in"], fields["closes_if"] = _closing(rules.get(incident.rule), alerts, now)
     return fields
 
 
-def _closing(incident: Incident, rule: Rule | None, alerts: list[Alert], now: float) -> tuple[float | None, str]:
+def _closing(rule: Rule | None, alerts: list[Alert], now: float) -> tuple[float | None, str]:
     """Return how long until the last of its alerts is quiet, and what must hold until then; `""`: not recovering."""
-    inside = set(incident.members)
-    mine = [alert for alert in alerts if alert.series in inside]
-    if rule is None or not mine or any(alert.state is State.FIRING for alert in mine):
+    if rule is None or not alerts or any(alert.state is State.FIRING for alert in alerts):
         return None, ""
-    waits = [(_left(alert, rule, now), rule.tier(alert.severity)) for alert in mine]
+    waits = [(_left(alert, rule, now), rule.tier(alert.severity)) for alert in alerts]
     known = [left for left, _ in waits if left is not None]
     tier = waits[0][1]
     condition = f"it stays {healthy_text(tier, rule.unit)}" if tier else ""
@@ -165,7 +164,7 @@ def _pending(pending: list[Alert], rules: Mapping[str, Rule], active: _Alerts, n
             "since": rfc3339(alert.active_at),
             "opens_in": left,
             "opens_if": f"it stays {limit_text(tier.limit, rule.unit)}",
-            "raises": any(other.series == alert.series for other in active.get(alert.rule, [])),
+            "raises": (alert.rule, alert.series) in active,
             "blind": alert.verdict.value == "unknown",
             "shadow": rule.mode is Mode.SHADOW,
         }
@@ -177,7 +176,7 @@ def _shadow(rules: Mapping[str, Rule], active: _Alerts, now: float) -> list[Json
     """Return what would be open if its rule were not in shadow mode."""
     return [
         {**_alert(alert, rule, tier), "since": rfc3339(alert.active_at), "seconds": max(now - alert.active_at, 0.0)}
-        for name, alerts in active.items()
+        for (name, _), alerts in active.items()
         if (rule := rules.get(name)) is not None and rule.mode is Mode.SHADOW
         for alert in alerts
         if (tier := rule.tier(alert.severity)) is not None
