@@ -6,6 +6,7 @@ can be written again, and at every start, since the daemon may have died in betw
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 import structlog
@@ -29,6 +30,9 @@ AFTER = 60.0
 LOOK_EVERY = 2.0
 """Seconds between looks, and between tries."""
 
+LONGEST_WAIT = 30.0
+"""Seconds between tries at the most, without what a Retry-After asks for."""
+
 SEND_LIMIT = 60.0
 """Seconds after which a notifier that does not keep its own timeout is cancelled."""
 
@@ -50,14 +54,16 @@ class Emergency:
         self._to_resolve: list[Receiver] = list(equipment.routes.keyed())
         self._told: dict[Receiver, tuple[str, ...]] = {}
         self._not_before: dict[Receiver, float] = {}
+        self._failures: Counter[Receiver] = Counter()
 
     async def run(self) -> None:
         """Look every few seconds, for ever."""
         while True:
-            await self._look()
+            await self.look()
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Look once: trigger what must be told, resolve what is over."""
         now = self._clock.now()
         since = self._ledger.failing_since
         if since is None:
@@ -142,10 +148,13 @@ class Emergency:
         service, target = receiver
         match outcome:
             case Accepted():
-                label, level = "accepted", log.info if action is Action.RESOLVE else log.error
+                label, level = "accepted", log.debug if action is Action.RESOLVE else log.error
+                del self._failures[receiver]
             case RetryLater():
-                label, level = f"retry_{outcome.reason}", log.warning
-                self._not_before[receiver] = self._clock.now() + max(outcome.after or 0.0, LOOK_EVERY)
+                label, level = f"retry_{outcome.reason}", log.debug if action is Action.RESOLVE else log.warning
+                wait = min(LONGEST_WAIT, LOOK_EVERY * 2.0 ** min(self._failures[receiver], 10))
+                self._failures[receiver] += 1
+                self._not_before[receiver] = self._clock.now() + max(outcome.after or 0.0, wait)
             case Refused():
                 label, level = "refused", log.error
         self._metrics.deliveries.labels(target.notifier, action.value, label).inc()

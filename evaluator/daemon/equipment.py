@@ -11,10 +11,9 @@ from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from pydantic import BaseModel
 
 from evaluator.config.load import Loaded
-from evaluator.config.plugins import installed
+from evaluator.config.plugins import Plugins, installed
 from evaluator.config.settings import Settings
 from evaluator.engine.rules import RuleSet
 from evaluator.incidents.routing import Routes
@@ -98,13 +97,21 @@ class Equipment:
         await self.sources.close()
         await self.notifiers.close()
 
+    @property
+    def _plugins(self) -> Plugins:
+        return self.loaded.plugins or installed()
+
     def _source(self, name: str) -> Source:
         declared = self.settings.sources[name]
-        return installed().sources[declared.type](name, declared.settings)
+        if declared.settings is None:
+            raise AssertionError(f"source {name} is enabled without settings")
+        return self._plugins.sources[declared.type](name, declared.settings)
 
     def _notifier(self, name: str) -> Notifier:
         declared = self.settings.notifiers[name]
-        return installed().notifiers[declared.type](name, declared.settings, self.settings.instance)
+        if declared.settings is None:
+            raise AssertionError(f"notifier {name} is open without settings")
+        return self._plugins.notifiers[declared.type](name, declared.settings, self.settings.instance)
 
 
 def _sources(settings: Settings) -> Mapping[str, object]:
@@ -112,10 +119,10 @@ def _sources(settings: Settings) -> Mapping[str, object]:
     return MappingProxyType({name: (source.type, source.settings) for name, source in declared.items()})
 
 
-def _notifiers(settings: Settings) -> Mapping[str, tuple[str, BaseModel, str]]:
+def _notifiers(settings: Settings) -> Mapping[str, object]:
     # The end of an incident is sent also through a notifier that was switched off since.
-    declared = settings.notifiers.items()
-    return {name: (notifier.type, notifier.settings, settings.instance) for name, notifier in declared}
+    declared = {name: notifier for name, notifier in settings.notifiers.items() if notifier.settings is not None}
+    return {name: (notifier.type, notifier.settings, settings.instance) for name, notifier in declared.items()}
 
 
 async def _closed(name: str, closing: Awaitable[None]) -> None:

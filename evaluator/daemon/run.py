@@ -204,7 +204,7 @@ class Daemon:
     def _say_what_runs(self, settings: Settings) -> None:
         rules = [rule for rule in self.equipment.rules if rule.judged]
         sources = [name for name, source in settings.sources.items() if source.enabled]
-        status = f"{len(rules)} rules on {len(sources)} sources"
+        status = f"{_counted(len(rules), 'rule')} on {_counted(len(sources), 'source')}"
         log.info("started", version=__version__, instance=settings.instance, status=status, page=self.url)
         for problem in self.equipment.loaded.problems:
             (log.error if problem.error else log.warning)("config problem", problem=problem.headline)
@@ -224,3 +224,7 @@ async def run_daemon(path: Path | None, environ: Mapping[str, str]) -> None:
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             await daemon.stop()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,6 +4,7 @@ This module compares. It never looks back (that is `window`), and never knows in
 """
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from evaluator.engine.alerts import Verdict
 from evaluator.engine.rules import Limit, Op, Tier
@@ -43,6 +44,8 @@ def rows_beyond(limit: Limit, values: Sequence[float]) -> list[int]:
         case Op.OUTSIDE:
             high = low if limit.high is None else limit.high
             return [row for row, value in enumerate(values) if value < low or value > high]
+        case _:
+            assert_never(limit.op)
 
 
 def nearest_row(limit: Limit, values: Sequence[float]) -> int | None:
@@ -62,3 +65,5 @@ def nearest_row(limit: Limit, values: Sequence[float]) -> int | None:
         case Op.OUTSIDE:
             high = limit.value if limit.high is None else limit.high
             return max(known, key=lambda row: max(limit.value - values[row], values[row] - high))
+        case _:
+            assert_never(limit.op)

@@ -156,9 +156,8 @@ class _Sighted:
         return self.remembered.get(alert.series, alert.absent + self.rule.every)
 
     def _judge_readings(self, alert: Alert, tier: Tier, readings: list[Reading], *, worse: bool) -> Alert:
-        newer = [
-            reading for reading in readings if alert.sample_at is None or (reading[1] or self.now) > alert.sample_at
-        ]
+        mark = alert.sample_at
+        newer = [reading for reading in readings if mark is None or reading[1] is None or reading[1] > mark]
         if not newer:
             # The series is there, but says nothing new: late samples are waited for, and missed in the end.
             alert = replace(alert, edited=False)
@@ -196,8 +195,7 @@ class _Sighted:
         if alert.state is not state:
             self.result.transitions.append(Transition(state, alert, cause))
         if _worth_keeping(self.rule, alert, self.now):
-            if alert != before:
-                self.result.alerts[alert.key] = alert
+            self.result.alerts[alert.key] = alert
         elif before is not None:
             self.result.alerts[alert.key] = None
 

@@ -4,6 +4,8 @@ This module knows one number: for how many seconds of *good* answers the series 
 count, so a source that is down makes nothing missing.
 """
 
+from typing import assert_never
+
 from evaluator.engine.alerts import Verdict
 from evaluator.engine.rules import NoDataPolicy, Rule
 
@@ -30,3 +32,5 @@ def missing_verdict(rule: Rule, absent: float) -> Verdict:
             return Verdict.BREACH
         case NoDataPolicy.RESOLVE:
             return Verdict.CLEAR if absent >= rule.no_data.resolve_after else Verdict.UNKNOWN
+        case _:
+            assert_never(rule.no_data.policy)

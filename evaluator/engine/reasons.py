@@ -16,7 +16,7 @@ def reason_of(rule: Rule, tier: Tier, before: State, alert: Alert, finding: Find
         case State.PENDING:
             return f"{said}; fires when that has lasted {format_duration(tier.for_)}"
         case State.FIRING if before is State.RECOVERING:
-            return f"{said} again"
+            return f"{said} again, before it had recovered"
         case State.FIRING if finding.worse and finding.at - alert.active_at < tier.for_:
             return f"{said}, while a worse limit of the same series is passed"
         case State.FIRING if tier.for_ > 0:
@@ -47,4 +47,4 @@ def _what_was_seen(rule: Rule, tier: Tier, alert: Alert, finding: Finding) -> st
         needed = tier.recover.datapoints
         allowed = f"at most {needed} samples" if needed else f"fewer than {tier.datapoints} samples"
         return f"{allowed} {limit_text(tier.limit, rule.unit)}, now {value}"
-    return f"{value} is back inside {limit_text(tier.limit, rule.unit)}"
+    return f"{value} is not {healthy_text(tier, rule.unit)}"

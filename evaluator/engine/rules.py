@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import assert_never
 
 
 class Severity(StrEnum):
@@ -66,6 +67,8 @@ class Limit:
             case Op.OUTSIDE:
                 high = self.value if self.high is None else self.high
                 return value < self.value or value > high
+            case _:
+                assert_never(self.op)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,10 @@ class World:
         for incident in changes.incidents.values():
             self._put_incident(incident)
         for delivery in changes.deliveries.values():
-            self._put_delivery(delivery)
+            self.deliveries[delivery.id] = delivery
+            self._rows[delivery.incident].add(delivery.id)
+        for touched in {*changes.incidents, *(delivery.incident for delivery in changes.deliveries.values())}:
+            self._drop_finished(touched)
 
     def book(self, rule: str) -> Book:
         """Return the alerts of a rule. Not to be changed."""
@@ -109,8 +112,6 @@ class World:
         for incident in list(self.ended_incidents()):
             if incident.closed_at is not None and now - incident.closed_at > RECENT:
                 del self.incidents[incident.id]
-        for incident_id in [key for key, rows in self._rows.items() if not rows]:
-            del self._rows[incident_id]
 
     def _put_alert(self, rule: str, key: tuple[Severity, Series], alert: Alert | None) -> None:
         if alert is not None:
@@ -131,18 +132,11 @@ class World:
         if not groups:
             del self._open[incident.rule]
         self.incidents[incident.id] = incident
-        if not incident.open:
-            self._drop_finished(incident.id)
-
-    def _put_delivery(self, delivery: Delivery) -> None:
-        self.deliveries[delivery.id] = delivery
-        self._rows[delivery.incident].add(delivery.id)
-        self._drop_finished(delivery.incident)
 
     def _drop_finished(self, incident_id: str) -> None:
         """Drop the rows of an ended incident once all of them are finished: they matter to each other until then."""
         incident = self.incidents.get(incident_id)
-        rows = self._rows.get(incident_id, set())
+        rows = self._rows.get(incident_id, ())
         if incident is not None and incident.open:
             return
         if all(_finished(self.deliveries[row]) for row in rows):

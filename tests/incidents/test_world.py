@@ -1,0 +1,120 @@
+"""The world in memory: what it keeps, finds and forgets."""
+
+from dataclasses import replace
+
+from evaluator.engine.rules import Rule, RuleSet, Severity
+from evaluator.incidents.announce import Circumstances, notice
+from evaluator.incidents.changes import Changes, Remembered, Saved
+from evaluator.incidents.judge import MARK_EVERY
+from evaluator.incidents.messages import message_of, time_text, told_of
+from evaluator.incidents.routing import CONSOLE, Routes, Target
+from evaluator.incidents.world import World
+from tests.stories import HI, KEY, LO, PAGERDUTY, WEB, Story, rule
+
+
+def test_ended_incidents_are_kept_for_a_day_in_memory():
+    story = Story.of(rule()).tell([(0, HI), (60, LO)])
+    story.world.forget_old(86_460)
+    assert list(story.world.ended_incidents())
+    story.world.forget_old(86_461)
+    assert not story.world.incidents
+
+
+def test_rows_of_an_ended_incident_stay_until_all_are_finished():
+    story = Story.of(rule()).tell([(0, HI)])
+    story.deliver(0)
+    story.look(60, LO)
+    (incident,) = story.world.ended_incidents()
+    assert len(story.world.deliveries_of(incident.id)) == 2
+    for now in range(60, 7200, 60):
+        story.deliver(now)
+    assert story.world.deliveries_of(incident.id) == []
+
+
+def test_a_row_of_no_incident_is_dropped_once_it_is_finished():
+    story = Story.of(rule()).tell([(0, HI)])
+    given = Circumstances(0.0, PAGERDUTY, "test", story.ids)
+    message = replace(message_of(story.open[0], 0.0), incident="none")
+    row = notice(CONSOLE, message, [], given)
+    story.take(Changes(deliveries={row.id: row}))
+    assert row.id in story.world.deliveries
+    story.deliver(0)
+    assert row.id not in story.world.deliveries
+
+
+def test_a_quiet_rule_is_marked_now_and_then_and_not_at_each_look():
+    story = Story.of(rule())
+    marks = [bool(story.look(now, LO).judged) for now in range(0, int(MARK_EVERY) + 120, 60)]
+    assert marks.count(True) == 1
+    assert story.look(MARK_EVERY + 180, HI).judged
+
+
+def test_an_unchanged_world_has_nothing_to_write():
+    story = Story.of(rule()).tell([(0, LO)])
+    assert not story.look(60, LO)
+    assert not story.edit(90, rule())
+
+
+def test_changes_add_up():
+    story = Story.of(rule())
+    first, second = story.look(0, HI), story.look(60, HI)
+    both = Changes()
+    both.add(first)
+    both.add(second)
+    assert both.alerts == second.alerts
+    assert both.events == first.events
+    assert bool(both)
+    assert not Changes()
+
+
+def test_a_restart_finds_everything_again():
+    story = Story.of(rule()).tell([(0, HI)])
+    again = story.restart(30)
+    assert again.world.alerts == story.world.alerts
+    assert again.open == story.open
+    assert again.world.open_incident("cpu", story.open[0].group) == story.open[0]
+    assert again.world.open_incident("cpu", ()) is None
+
+
+def test_routes_name_each_key_once():
+    routes = Routes(
+        targets={
+            ("web", Severity.P0): (Target("pagerduty", KEY), CONSOLE),
+            ("web", Severity.P1): (Target("pagerduty", KEY),),
+            ("db", Severity.P1): (Target("pagerduty", "d" * 32),),
+        },
+        fallbacks={"db": Target("mail")},
+    )
+    assert [service for service, _ in routes.keyed()] == ["web", "db"]
+    assert routes.to("web", Severity.P3) == (CONSOLE,)
+    assert (routes.fallback("db").notifier, routes.fallback("web")) == ("mail", CONSOLE)
+
+
+def test_an_impossible_time_is_still_a_text():
+    assert time_text(1e300) == str(1e300)
+
+
+def test_texts_of_an_incident_whose_rule_lost_its_tier_stay():
+    story = Story.of(rule()).tell([(0, HI)])
+    assert told_of(story.open[0], rule(), []) == story.open[0]
+
+
+def test_a_rule_set_is_found_by_name():
+    one = rule()
+    rules = RuleSet({"cpu": one})
+    assert (len(rules), rules.get("cpu"), rules.get("x"), list(rules)) == (1, one, None, [one])
+    assert isinstance(one, Rule)
+    assert one.tier(Severity.P0) is None
+    assert (one.query.text, replace(one.query, spec='{"a":1,"b":2}').text) == ("cpu", '{"a":1,"b":2}')
+    assert replace(one.query, spec='{"a":1}').text == '{"a":1}'
+
+
+def test_remembered_series_come_back_too():
+    world = World.load(Saved(series=[Remembered("cpu", WEB, 120.0)]), 0.0)
+    assert world.remembered == {"cpu": {WEB: 120.0}}
+
+
+def test_a_rule_knows_whether_it_is_judged_and_where_it_asks():
+    assert rule().judged
+    assert rule().source == "prometheus"
+    assert rule(query=replace(rule().query, step=300.0)).step == 300
