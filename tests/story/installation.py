@@ -1,0 +1,309 @@
+"""One installation, driven by hand: the real engine and incidents, a store, and a receiver that behaves like PagerDuty.
+
+It knows how the daemon strings them together, in which order things are committed and sent, and where it may be killed.
+It judges nothing itself, and knows nothing of the model.
+"""
+
+import copy
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from evaluator.engine.rules import RuleSet, Severity
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series
+from evaluator.incidents.announce import Circumstances
+from evaluator.incidents.changes import Changes, Saved
+from evaluator.incidents.deliveries import Accepted, Action, Delivery, DeliveryState, Outcome, Refused, RetryLater
+from evaluator.incidents.edits import reload
+from evaluator.incidents.incident import Incident
+from evaluator.incidents.judge import judge
+from evaluator.incidents.outbox import claim, lane_of, next_due, settled
+from evaluator.incidents.routing import CONSOLE, Routes, Target
+from evaluator.incidents.world import World
+from tests.story.model import Answer
+
+INSTANCE = "story"
+DAY = 24 * 3600.0
+FAILED = PollFailed(FailureReason.TIMEOUT, "asked, no answer")
+
+
+class Store(Protocol):
+    """What an installation needs of a store."""
+
+    def commit(self, changes: Changes) -> None:
+        """Write all of it, or nothing."""
+
+    def load(self, now: float) -> Saved:
+        """Return what a start finds."""
+
+
+@dataclass
+class Rows:
+    """A store that keeps rows by their key, as `Changes` says, and nothing more."""
+
+    alerts: dict[object, object] = field(default_factory=dict)
+    series: dict[object, object] = field(default_factory=dict)
+    judged: dict[object, object] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+
+    def commit(self, changes: Changes) -> None:
+        """Write the rows; `None` deletes."""
+        for name in ("alerts", "series", "judged", "incidents", "deliveries"):
+            rows = getattr(self, name)
+            for key, row in getattr(changes, name).items():
+                if row is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = row
+
+    def load(self, now: float) -> Saved:
+        """Return everything that is not over."""
+        return Saved(
+            alerts=list(self.alerts.values()),  # type: ignore[arg-type]
+            series=list(self.series.values()),  # type: ignore[arg-type]
+            judged=list(self.judged.values()),  # type: ignore[arg-type]
+            incidents=[it for it in self.incidents.values() if it.closed_at is None or it.closed_at > now - DAY],
+            deliveries=[row for row in self.deliveries.values() if self._wanted(row)],
+        )
+
+    def _wanted(self, row: Delivery) -> bool:
+        incident = self.incidents.get(row.incident)
+        if incident is not None and incident.open:
+            return True
+        return any(
+            other.state in (DeliveryState.PENDING, DeliveryState.REFUSED)
+            for other in self.deliveries.values()
+            if (other.incident, other.notifier) == (row.incident, row.notifier)
+        )
+
+
+@dataclass
+class PagerDuty:
+    """What is open there, by (routing key, dedup key), and what was ever asked of it."""
+
+    open: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    pages: list[str] = field(default_factory=list)
+    """The dedup key of every incident that was made."""
+    _later: list[tuple[float, Delivery]] = field(default_factory=list)
+
+    def take(self, event: Delivery, now: float, *, late: float = 0.0) -> None:
+        """Process one event, now or later."""
+        if late:
+            self._later.append((now + late, event))
+            return
+        key = (event.routing_key, event.dedup_key)
+        if event.action is Action.TRIGGER and key not in self.open:
+            self.open[key] = event
+            self.pages.append(event.dedup_key)
+        if event.action is Action.RESOLVE:
+            self.open.pop(key, None)
+
+    def pass_time(self, now: float) -> None:
+        """Process what was left for later."""
+        due = [event for at, event in self._later if at <= now]
+        self._later = [(at, event) for at, event in self._later if at > now]
+        for event in due:
+            self.take(event, now)
+
+    def of(self, incident: str) -> list[str]:
+        """Return the dedup keys that are open for one incident of ours."""
+        return [dedup for _, dedup in self.open if dedup.split("/")[2] == incident]
+
+
+@dataclass
+class Sent:
+    """One request that left, whatever became of it."""
+
+    at: float
+    delivery: Delivery
+    arrived: bool
+    committed: bool
+    """Whether the store knew by then that this may arrive."""
+
+
+class Killed(Exception):
+    """The process ends here, between two instructions."""
+
+
+class Installation:
+    """The daemon's work without its waiting."""
+
+    def __init__(self, rules: RuleSet, *, store: Store | None = None, now: float = 0.0) -> None:
+        """Start with an empty store."""
+        self.store: Store = Rows() if store is None else store
+        self.pagerduty = PagerDuty()
+        self.sent: list[Sent] = []
+        self.committed: dict[str, Delivery] = {}
+        """Each row of the outbox as it was written last."""
+        self.weather: tuple[str, ...] = ("accepted",)
+        self.rules = rules
+        self.routing_key = "1"
+        self.history: list[tuple[float, Changes]] = []
+        self._requests = 0
+        self._made = 0
+        self._flying: list[tuple[float, str, Outcome]] = []
+        self.start(now)
+
+    # The life of the process.
+
+    def start(self, now: float, rules: RuleSet | None = None) -> None:
+        """Start the process on what the store has; nothing else survives."""
+        self._flying = []
+        self.world = World.load(self.store.load(now), now)
+        self.reload(now, rules)
+
+    def reload(self, now: float, rules: RuleSet | None = None) -> None:
+        """Put a new rule set in place."""
+        self.rules = self.rules if rules is None else rules
+        self.commit(reload(self.world, self.rules, now, routes=self.routes, instance=INSTANCE, ids=self.new_id), now)
+
+    def commit(self, changes: Changes, now: float) -> None:
+        """Write first, then believe."""
+        self.store.commit(changes)
+        self.committed |= changes.deliveries
+        self.world.apply(changes)
+        self.history.append((now, copy.copy(changes)))
+
+    @property
+    def routes(self) -> Routes:
+        """Return who hears of what: PagerDuty of everything, the console of P0 as well."""
+        keys = {"infrastructure": self.routing_key * 32, "payments": "p" * 32}
+        targets = {
+            (service, severity): (Target("pagerduty", key), *([CONSOLE] if severity is Severity.P0 else []))
+            for service, key in keys.items()
+            for severity in Severity
+        }
+        return Routes(MappingProxyType(targets), MappingProxyType(dict.fromkeys(keys, CONSOLE)))
+
+    def new_id(self) -> str:
+        """Return the next id; ids sort by age, as ULIDs do."""
+        self._made += 1
+        return f"{self._made:026d}"
+
+    # What comes in.
+
+    def judge(self, name: str, slot: float, answer: Answer | None, *, live: bool = True) -> None:
+        """Judge one rule on one answer."""
+        rule = self.rules.get(name)
+        if rule is None or not rule.judged:
+            return
+        changes = judge(
+            self.world,
+            rule,
+            samples(answer),
+            slot,
+            routes=self.routes,
+            instance=INSTANCE,
+            ids=self.new_id,
+            live=live,
+        )
+        self.commit(changes, slot)
+
+    # What goes out.
+
+    def deliver(self, now: float) -> None:
+        """Send everything that is due, one for each lane at a time."""
+        self.pagerduty.pass_time(now)
+        for flight in [flight for flight in self._flying if flight[0] <= now]:
+            self._flying.remove(flight)
+            self.settle(flight[1], flight[2], now)
+        for _ in range(50):
+            due = next_due(self.world.deliveries.values(), now, self.busy())
+            if not due:
+                return
+            try:
+                self.send(due[0], now)
+            except Killed:
+                self.start(now)
+                return
+        raise AssertionError(f"deliveries are due for ever: {due}")
+
+    def busy(self) -> set[tuple[str, str]]:
+        """Return the lanes that have a request under way."""
+        rows = [self.world.deliveries[name] for _, name, _ in self._flying if name in self.world.deliveries]
+        return {lane_of(row) for row in rows}
+
+    def send(self, delivery: Delivery, now: float) -> None:
+        """Claim one delivery, commit the claim, make the request, and write down what became of it."""
+        claimed = claim(delivery)
+        claim_changes = Changes(deliveries={claimed.id: claimed})
+        if delivery.told:
+            self.world.apply(claim_changes)  # Told already: a crash can lose nothing.
+        else:
+            self.commit(claim_changes, now)
+        written = self.committed.get(claimed.id)
+        committed = written is not None and (written.claimed or written.told) and written.message == claimed.message
+        if claimed.notifier != "pagerduty":
+            self.sent.append(Sent(now, claimed, arrived=True, committed=committed))
+            self.settle(claimed.id, Accepted(), now)
+            return
+        kind = self.weather[self._requests % len(self.weather)]
+        self._requests += 1
+        processed = kind in ("accepted", "slow", "timeout after", "killed after")
+        self.sent.append(Sent(now, claimed, arrived=processed or kind in ("late", "lost"), committed=committed))
+        if kind == "killed before":
+            raise Killed
+        if processed or kind == "late":
+            self.pagerduty.take(claimed, now, late=200.0 if kind == "late" else 0.0)
+        if kind == "killed after":
+            raise Killed
+        if kind == "slow":
+            self._flying.append((now + 30.0, claimed.id, Accepted(queued=True)))
+        else:
+            self.settle(claimed.id, OUTCOMES.get(kind, Accepted(queued=True)), now)
+
+    def settle(self, name: str, outcome: Outcome, now: float) -> None:
+        """Write down what became of a request."""
+        given = Circumstances(now, self.routes, INSTANCE, self.new_id)
+        self.commit(settled(self.world, name, outcome, given, 0.5), now)
+
+    def pass_quietly(self, start: float, end: float) -> None:
+        """Let the dispatcher work alone in fair weather, from one due delivery to the next."""
+        self.weather = ("accepted",)
+        now = start
+        while now <= end:
+            self.deliver(now)
+            waiting = [row.due_at for row in self.world.deliveries.values() if row.due_at > now] + [now + 600.0]
+            now = max(min(waiting), now + 1.0)
+
+    # What stands.
+
+    def states(self) -> dict[tuple[str, Severity, Series], str]:
+        """Return where every alert is that is not quiet."""
+        return {
+            (rule, severity, series): alert.state.value
+            for rule, alerts in self.world.alerts.items()
+            for (severity, series), alert in alerts.items()
+            if alert.state.value != "quiet"
+        }
+
+    def open_incidents(self) -> dict[tuple[str, Series], Severity]:
+        """Return the open incidents with their severities."""
+        return {(it.rule, it.group): it.severity for it in self.world.incidents.values() if it.open}
+
+
+OUTCOMES: dict[str, Outcome] = {
+    "timeout before": RetryLater("timeout", "no answer in time"),
+    "timeout after": RetryLater("timeout", "no answer in time"),
+    "no connection": RetryLater("refused", "nobody listens there", arrived=False),
+    "429": RetryLater("rate_limited", "come back later", after=20.0, arrived=False),
+    "500": RetryLater("server_error", "cannot answer now"),
+    "400": Refused("bad_request", "invalid event"),
+}
+
+
+def samples(answer: Answer | None) -> PollResult:
+    """Return an answer as a source gives it."""
+    if answer is None:
+        return FAILED
+    own_times = [row.at for row in answer.rows if row.at is not None]
+    return Samples(
+        labels=[dict(row.series) for row in answer.rows],
+        values=[row.value for row in answer.rows],
+        at=own_times if own_times else None,
+        gone=frozenset(answer.gone),
+    )
+
+

@@ -1,0 +1,356 @@
+"""Random histories against the independent model, and the promises of the design page as plain checks.
+
+`EVALUATOR_HISTORIES` says how many histories each property is tried on (a nightly run uses 10,000).
+
+It knows the real thing through `Installation` alone, and the model through its answers.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from evaluator.engine.rules import Rule, RuleSet, Severity
+from evaluator.engine.samples import Series
+from evaluator.incidents.deliveries import Action, DeliveryState
+from evaluator.incidents.incident import EventKind
+from tests.story.installation import Installation, Store
+from tests.story.model import Answer, Model, Row
+from tests.story.worlds import FAIR, FICKLE, GRID, SERIES, Down, Happening, History, Reload, Run, Skip, Weather, histories
+
+HISTORIES = int(os.environ.get("EVALUATOR_HISTORIES", "150"))
+TRIED = settings(
+    max_examples=HISTORIES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink],
+)
+START = 1_000_000.0 // 21_600 * 21_600
+
+
+@dataclass
+class Play:
+    """The real thing and the model on one stage, fed with the same history."""
+
+    real: Installation
+    model: Model
+    now: float = START
+    grid: float = GRID
+    late: frozenset[str] = frozenset()
+    answers: dict[str, Answer | None] = field(default_factory=dict)
+    """What each source answered last."""
+    truth: dict[str, dict[float, Answer | None]] = field(default_factory=dict)
+    """What was true at each tick, for sources that tell it later."""
+    judged: dict[str, float] = field(default_factory=dict)
+    relabel: Callable[[Answer], Answer] = lambda answer: answer
+    """How the real thing is given what the model was given."""
+
+    @classmethod
+    def of(cls, history: History, *, store: Store | None = None) -> "Play":
+        """Raise the curtain."""
+        model = Model()
+        model.reload(history.rules)
+        return cls(Installation(history.rules, store=store, now=START), model, grid=GRID * history.slow, late=history.late)
+
+    def steps(self, happenings: tuple[Happening, ...]) -> Iterator[str]:
+        """Play it, and stop after everything that anything can be seen after."""
+        for happening in happenings:
+            match happening:
+                case Run():
+                    yield from self.run(happening)
+                case Skip():
+                    for _ in range(happening.ticks):
+                        self.now += self.grid
+                        self.real.deliver(self.now)
+                        yield "a slot was missed"
+                case Weather():
+                    self.real.weather = happening.kinds
+                case Reload():
+                    self.edit(happening.rules, happening.routing_key)
+                    self.real.reload(self.now)
+                    yield "reload"
+                    self.real.deliver(self.now)
+                    yield "reload, then deliveries"
+                case Down():
+                    self.now += happening.ticks * self.grid
+                    self.edit(happening.rules, happening.routing_key)
+                    self.real.start(self.now)
+                    yield "restart"
+                    if happening.backfill:
+                        self.backfill(happening.ticks)
+                        yield "backfill"
+                    self.real.deliver(self.now)
+                    yield "restart, then deliveries"
+
+    def edit(self, rules: RuleSet | None, routing_key: str | None) -> None:
+        """Take an edit of the rules or of the settings."""
+        self.real.routing_key = routing_key or self.real.routing_key
+        if rules is not None:
+            self.real.rules = rules
+            self.model.reload(rules)
+
+    def run(self, run: Run) -> Iterator[str]:
+        """Let the same answers come in for some ticks."""
+        for name, said in zip(("r1", "r2"), run.answers, strict=True):
+            self.answers[name] = None if said is None else as_answer(said)
+        for _ in range(run.ticks):
+            self.now += self.grid
+            for name in self.late:
+                self.truth.setdefault(name, {})[self.now] = self.answers[name]
+            for rule in list(self.real.rules):
+                if self.now % rule.every == 0:
+                    self.judge(rule, self.now)
+                    yield f"{rule.name} was judged"
+            self.real.deliver(self.now)
+            yield "deliveries"
+
+    def judge(self, rule: Rule, slot: float, *, live: bool = True) -> None:
+        """Judge one rule, here and there."""
+        answer = self.answers.get(rule.name)
+        if answer is not None and rule.name in self.late:
+            answer = self.told_late(rule, slot)
+        self.judged[rule.name] = slot
+        self.model.judge(rule.name, slot, answer, live=live)
+        self.real.judge(rule.name, slot, None if answer is None else self.relabel(answer), live=live)
+
+    def told_late(self, rule: Rule, slot: float) -> Answer:
+        """Return the last periods that are complete, with their own timestamps."""
+        newest = (slot - rule.lag) // rule.step * rule.step
+        now = self.answers[rule.name]
+        said = Answer(gone=[] if now is None else now.gone)
+        for period in (newest - rule.step * back for back in range(5)):
+            then = self.truth.get(rule.name, {}).get(period)
+            rows = then.rows if then is not None else []
+            said.rows += [replace(row, at=period) for row in rows if row.series not in said.gone]
+        return said
+
+    def backfill(self, ticks: int) -> None:
+        """Judge the gap from the source's history: it would have answered what it answered last."""
+        first = self.now - min(ticks, 60) * self.grid
+        for tick in range(min(ticks, 60)):
+            slot = first + (tick + 1) * self.grid
+            for rule in self.real.rules:
+                if slot % rule.every == 0 and slot > self.judged.get(rule.name, START):
+                    self.judge(rule, slot, live=False)
+
+    def agree(self, after: str) -> None:
+        """Check that both say the same."""
+        where = f"at {self.now - START:g}, after: {after}"
+        assert self.real.states() == self.model.states(), where
+        assert self.real.open_incidents() == self.model.open(), where
+
+
+def as_answer(said: dict[Series, float | str]) -> Answer:
+    """Return an answer in the model's words."""
+    rows = [Row(series, value) for series, value in said.items() if not isinstance(value, str)]
+    return Answer(rows, [series for series, value in said.items() if value == "gone"])
+
+
+# The real thing and the model.
+
+
+@TRIED
+@given(histories(weather=FAIR))
+def test_the_model_and_the_real_thing_agree_after_every_step(history: History) -> None:
+    play = Play.of(history)
+    for after in play.steps(history.happenings):
+        play.agree(after)
+
+
+@TRIED
+@given(histories())
+def test_what_becomes_of_deliveries_changes_no_judgement(history: History) -> None:
+    play = Play.of(history)
+    for after in play.steps(history.happenings):
+        play.agree(after)
+    reasons = [it.close_reason for it in play.real.world.incidents.values() if not it.open]
+    assert None not in reasons
+
+
+@TRIED
+@given(histories(weather=FAIR))
+def test_incidents_end_for_the_reason_that_the_model_gives(history: History) -> None:
+    play = Play.of(history)
+    for _ in play.steps(history.happenings):
+        pass
+    incidents = sorted(play.real.world.incidents.values(), key=lambda it: it.id)
+    real = sorted((it.rule, it.group, it.close_reason.value) for it in incidents if it.close_reason)
+    model = sorted(play.model.ended())
+    assert [it[:2] for it in real] == [it[:2] for it in model]
+    for (_, _, said), (_, _, expected) in zip(real, model, strict=True):
+        assert said in expected.split("|")
+
+
+# The promises, each by itself.
+
+
+def watch(play: Play, check: Callable[[Play, str], None], happenings: tuple[Happening, ...]) -> None:
+    """Check after every step."""
+    for after in play.steps(happenings):
+        check(play, after)
+
+
+@TRIED
+@given(histories(weather=FAIR))
+def test_nothing_opens_and_nothing_closes_on_unknown(history: History) -> None:
+    play = Play.of(history)
+    for happening in history.happenings:
+        blind = isinstance(happening, Skip) or (isinstance(happening, Run) and said_nothing(happening))
+        before = play.real.open_incidents()
+        for after in play.steps((happening,)):
+            if blind:
+                assert play.real.open_incidents() == before, after
+
+
+def said_nothing(run: Run) -> bool:
+    """Return whether no answer of a run says anything: failed, or not a number."""
+    return all(
+        said is None or (len(said) == len(SERIES) and all(value != value for value in said.values()))
+        for said in run.answers
+    )
+
+
+@TRIED
+@given(histories(weather=FICKLE))
+def test_each_incident_ends_once_and_nothing_stays_open_at_pagerduty(history: History) -> None:
+    play = Play.of(history)
+    watch(play, lambda *_: None, history.happenings)
+    play.real.reload(play.now, RuleSet())
+    play.real.pass_quietly(play.now, play.now + 3 * 3600)
+    assert play.real.open_incidents() == {}
+    assert play.real.pagerduty.open == {}
+    ends: defaultdict[str, int] = defaultdict(int)
+    for _, changes in play.real.history:
+        for event in changes.events:
+            ends[event.incident] += event.kind is EventKind.RESOLVED
+    assert set(ends.values()) <= {1}
+    unfinished = [row for row in play.real.world.deliveries.values() if row.state is DeliveryState.PENDING]
+    assert unfinished == []
+
+
+@TRIED
+@given(histories())
+def test_in_the_end_pagerduty_shows_what_is_open(history: History) -> None:
+    play = Play.of(history)
+    watch(play, lambda *_: None, history.happenings)
+    play.real.pass_quietly(play.now, play.now + 2 * 3600)
+    for incident in play.real.world.incidents.values():
+        shown = play.real.pagerduty.of(incident.id)
+        assert len(shown) == (1 if incident.open else 0)
+        assert all(key.rsplit("/", 1)[1] <= incident.severity.value for key in shown)
+    assert len(play.real.pagerduty.open) == len(play.real.open_incidents())
+
+
+@TRIED
+@given(histories())
+def test_apart_from_a_raise_one_pagerduty_incident_is_open_for_one_of_ours(history: History) -> None:
+    """Whatever else is open there has its resolve in the outbox."""
+
+    def check(play: Play, after: str) -> None:
+        for routing_key, dedup_key in play.real.pagerduty.open:
+            _, _, number, severity = dedup_key.split("/")
+            rows = [row for row in play.real.world.deliveries.values() if row.incident == number]
+            resolves = {
+                (row.routing_key, row.dedup_key)
+                for row in rows
+                if row.action is Action.RESOLVE and row.state in (DeliveryState.PENDING, DeliveryState.REFUSED)
+            }
+            if (routing_key, dedup_key) in resolves:
+                continue
+            incident = play.real.world.incidents[number]
+            others = [key for key in play.real.pagerduty.of(number) if (routing_key, key) not in resolves]
+            assert incident.open, after
+            assert others == [dedup_key], after
+
+    watch(Play.of(history), check, history.happenings)
+
+
+@TRIED
+@given(histories())
+def test_on_the_wire_nothing_overtakes_anything(history: History) -> None:
+    play = Play.of(history)
+    watch(play, lambda *_: None, history.happenings)
+    play.real.pass_quietly(play.now, play.now + 2 * 3600)
+    resolved: set[tuple[str, str]] = set()
+    triggered: set[tuple[str, str]] = set()
+    for sent in play.real.sent:
+        row = sent.delivery
+        key = (row.notifier, row.dedup_key)
+        if row.action is Action.TRIGGER:
+            assert key not in resolved, "a trigger after its resolve"
+            triggered.add(key)
+        if row.action is Action.RESOLVE:
+            assert key in triggered, "a resolve before its trigger"
+            resolved.add(key)
+
+
+@TRIED
+@given(histories())
+def test_an_old_key_is_resolved_only_once_the_new_one_was_accepted(history: History) -> None:
+    play = Play.of(history)
+
+    def check(play: Play, after: str) -> None:
+        for row in play.real.world.deliveries.values():
+            incident = play.real.world.incidents.get(row.incident)
+            if row.action is not Action.RESOLVE or row.attempts + row.accepted == 0 or incident is None:
+                continue
+            if incident.open:
+                newer = [it for it in play.real.world.deliveries_of(row.incident) if it.notifier == row.notifier]
+                assert any(it.action is Action.TRIGGER and it.accepted for it in newer), after
+
+    watch(play, check, history.happenings)
+
+
+@TRIED
+@given(histories())
+def test_nothing_is_sent_that_was_not_committed_first(history: History) -> None:
+    play = Play.of(history)
+    watch(play, lambda *_: None, history.happenings)
+    for sent in play.real.sent:
+        assert sent.committed, "sent before it was written that it may have arrived"
+
+
+@TRIED
+@given(histories())
+def test_severity_only_rises_unless_the_rule_is_edited(history: History) -> None:
+    play = Play.of(history)
+    seen: dict[str, Severity] = {}
+
+    def check(play: Play, after: str) -> None:
+        for incident in play.real.world.incidents.values():
+            before = seen.get(incident.id, incident.severity)
+            seen[incident.id] = incident.severity
+            assert incident.severity <= before or after.startswith(("reload", "restart")), after
+
+    watch(play, check, history.happenings)
+
+
+@TRIED
+@given(histories(weather=FAIR), st.sets(st.integers(0, 60), max_size=6))
+def test_a_kill_and_a_start_change_nothing(history: History, kills: set[int]) -> None:
+    """A replay from the store is the same as one run."""
+    one, other = Play.of(history), Play.of(history)
+    steps = zip(one.steps(history.happenings), other.steps(history.happenings), strict=True)
+    for number, (after, _) in enumerate(steps):
+        if number in kills:
+            other.real.start(other.now)
+        assert one.real.states() == other.real.states(), after
+        assert one.real.open_incidents() == other.real.open_incidents(), after
+        assert one.real.pagerduty.pages == other.real.pagerduty.pages, after
+
+
+@TRIED
+@given(histories(weather=FAIR), st.randoms(use_true_random=False))
+def test_the_order_of_rows_and_labels_changes_nothing(history: History, random: Random) -> None:
+    def shuffled(answer: Answer) -> Answer:
+        rows = [replace(row, series=tuple(random.sample(row.series, len(row.series)))) for row in answer.rows]
+        return Answer(random.sample(rows, len(rows)), answer.gone)
+
+    play = Play.of(history)
+    play.relabel = shuffled
+    watch(play, Play.agree, history.happenings)
