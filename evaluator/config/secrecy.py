@@ -5,7 +5,9 @@ be harmless, because a misspelt `pasword = "..."` is exactly the line that gets 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from evaluator.config.tokens import Kind, Token, tokens
 
 HARMLESS = frozenset(
     {
@@ -30,10 +32,8 @@ HARMLESS = frozenset(
 
 _MASK = "•"
 _PASSWORD = re.compile(r"(://[^/\s:@\"']*:)([^/\s\"']+)(?=@)")
-_VALUE = re.compile(
-    r"""(?P<key>[\w.-]+|"[^"\n]*")[ \t]*(?:=|:)+[ \t]*(?P<value>"{3}.*|'{3}.*|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'{\[,}\]#][^,}#]*)"""
-)
-_HEADER = re.compile(r"\s*\[[^=]*$")
+_HEADER = re.compile(r"\s*\[{1,2}[\w\s.-]*\]{0,2}\s*(?:#.*)?")
+_SHOWN = frozenset({Kind.BLANK, Kind.NEWLINE, Kind.SIGN, Kind.END})
 
 
 def mask(line: str, *, settings: bool) -> str:
@@ -42,25 +42,39 @@ def mask(line: str, *, settings: bool) -> str:
     Rule files hold no secrets but passwords in URLs; settings show only what is known to be harmless.
     """
     line = _PASSWORD.sub(lambda match: match[1] + _MASK * len(match[2]), line)
-    if not settings or not line.strip() or _HEADER.fullmatch(line):
+    if not settings or not line.strip():
         return line
-    if "=" not in line and ":" not in line:
-        return re.sub(r"[^\s\[\]{}\"',]", _MASK, line)
-    return _VALUE.sub(_mask_pair, line)
+    if _HEADER.fullmatch(line) and not any(looks_like_key(word) for word in re.findall(r"\w+", line)):
+        return line
+    return "".join(_masked(tokens(line)))
 
 
-def _mask_pair(match: re.Match[str]) -> str:
-    """Return one `key = value`, the value masked unless its key is harmless."""
-    if harmless(match["key"]):
-        value = match["value"]
-        return match[0] if not looks_like_key(value.strip("\"' \t")) else _hidden(match)
-    return _hidden(match)
+def _masked(found: list[Token]) -> Iterator[str]:
+    """Yield the text of each token, masked unless it is a key or the value of a harmless one."""
+    shown = False
+    for index, token in enumerate(found):
+        if token.kind is Kind.COMMENT:
+            words = token.text[1:]
+            yield "#" + (mask(words, settings=True) if "=" in words or ":" in words else words)
+        elif token.kind in _SHOWN:
+            yield token.text
+        elif _is_key(found, index):
+            shown = harmless(token.text)
+            yield _hidden(token.text) if looks_like_key(token.text.strip("\"'")) else token.text
+        else:
+            harm = not shown or looks_like_key(token.text.strip("\"'“”‘’ "))
+            yield _hidden(token.text) if harm else token.text
 
 
-def _hidden(match: re.Match[str]) -> str:
-    """Return the pair with every character of the value masked but its quotes."""
-    start = match.start("value") - match.start()
-    return match[0][:start] + re.sub(r"[^\s\"']", _MASK, match["value"])
+def _is_key(found: list[Token], index: int) -> bool:
+    """Return whether a sign of equality follows a token."""
+    after = next((token for token in found[index + 1 :] if token.kind is not Kind.BLANK), found[-1])
+    return after.text in {"=", "==", ":", ":=", "=>"}
+
+
+def _hidden(text: str) -> str:
+    """Return a text with every character masked but quotes and blanks."""
+    return re.sub(r"[^\s\"']", _MASK, text)
 
 
 def harmless(key: str) -> bool:

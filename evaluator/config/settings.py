@@ -11,7 +11,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from evaluator.config.fields import Interval, Keys, did_you_mean
 
@@ -45,7 +45,7 @@ def _listen(value: str) -> str:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
         raise ValueError('must be an address and a port; write one like "127.0.0.1:9464" or "[::1]:9464"')
-    if ":" in host:
+    if ":" in host or bare != host:
         try:
             ip_address(bare)
         except ValueError:
@@ -79,14 +79,13 @@ def _store_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _routing_key(value: object) -> SecretStr:
+def _routing_key(key: SecretStr) -> SecretStr:
     """Return a PagerDuty key of the right shape; the complaint never holds it."""
-    if not isinstance(value, str):
-        raise ValueError('must be a text, or { env = "NAME" } or { file = "path" }')  # noqa: TRY004 - pydantic collects it.
-    if not re.fullmatch(r"[A-Za-z0-9]{32}", value):
-        why = "some of its characters are no letters or digits" if len(value) == 32 else f"it has {len(value)} characters"
-        raise ValueError(f"is not a routing key, which has 32 letters and digits: {why}; {KEY_PLACE}")
-    return SecretStr(value)
+    value = key.get_secret_value()
+    if re.fullmatch(r"[A-Za-z0-9]{32}", value):
+        return key
+    why = "some of its characters are no letters or digits" if len(value) == 32 else f"it has {len(value)} characters"
+    raise ValueError(f"is not a routing key, which has 32 letters and digits: {why}; {KEY_PLACE}")
 
 
 def _fallback(value: str) -> str:
@@ -99,7 +98,7 @@ def _fallback(value: str) -> str:
     raise ValueError('must be the name of a notifier without keys; write fallback = "console"')
 
 
-RoutingKey = Annotated[SecretStr, PlainValidator(_routing_key), _SECRET_SCHEMA]
+RoutingKey = Annotated[SecretStr, AfterValidator(_routing_key), _SECRET_SCHEMA]
 """32 letters and digits."""
 
 

@@ -20,7 +20,7 @@ from evaluator.config.plugins import Plugins
 from evaluator.config.problems import Problem
 from evaluator.config.references import References
 from evaluator.config.routes import RouteBuilder
-from evaluator.config.secrecy import harmless, scrub
+from evaluator.config.secrecy import harmless, name_shown, scrub
 from evaluator.config.settings import NotifierEntry, Settings, SourceEntry
 from evaluator.incidents.routing import Routes
 
@@ -175,7 +175,7 @@ class _Reader:
             return None
         meant = did_you_mean(str(kind), models)
         hint = f'did you mean "{meant}"?' if meant else f"the types are {known}"
-        message = f'there is no {path[0][:-1] if isinstance(path[0], str) else "type"} of type "{str(kind)[:60]}"'
+        message = f'there is no {path[0][:-1] if isinstance(path[0], str) else "type"} of type "{name_shown(str(kind)[:60])}"'
         self.problems.append(self.document.at_value((*path, "type"), message, hint))
         return None
 
