@@ -6,7 +6,7 @@ This module knows paths, parameters and content types. What is shown is worked o
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -157,8 +157,8 @@ class Endpoints:
         return found[:limit]
 
 
-def make_app(view: View, metrics: Metrics, *, token: SecretStr | None, hosts: Collection[str] = ()) -> Starlette:
-    """Return the web application. `hosts`: names, besides those of loopback, under which a local proxy asks us."""
+def make_app(view: View, metrics: Metrics, *, token: SecretStr | None) -> Starlette:
+    """Return the web application."""
 
     async def not_found(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -179,7 +179,7 @@ def make_app(view: View, metrics: Metrics, *, token: SecretStr | None, hosts: Co
     app = Starlette(
         routes=Endpoints(view, metrics).routes(),
         middleware=[
-            Middleware(Guard, metrics=metrics, token=token, hosts=hosts),
+            Middleware(Guard, metrics=metrics, token=token),
             Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4),
         ],
         exception_handlers={

