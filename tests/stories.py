@@ -143,13 +143,19 @@ class Story:
         self.events.extend(changes.events)
         return changes
 
-    def alert(self, severity: Severity = Severity.P1, series: Series = WEB, rule: str = "cpu") -> Alert | None:
-        """Return an alert's row."""
+    def row(self, severity: Severity = Severity.P1, series: Series = WEB, rule: str = "cpu") -> Alert | None:
+        """Return an alert's row, or `None`."""
         return self.world.book(rule).get((severity, series))
+
+    def alert(self, severity: Severity = Severity.P1, series: Series = WEB, rule: str = "cpu") -> Alert:
+        """Return an alert's row, which must be there."""
+        alert = self.row(severity, series, rule)
+        assert alert is not None
+        return alert
 
     def state(self, severity: Severity = Severity.P1, series: Series = WEB, rule: str = "cpu") -> State:
         """Return an alert's state."""
-        alert = self.alert(severity, series, rule)
+        alert = self.row(severity, series, rule)
         return alert.state if alert else State.QUIET
 
     @property

@@ -29,18 +29,18 @@ LIMITS = [Limit(op, 10.0) for op in Op if op is not Op.OUTSIDE] + [
         (Limit(Op.OUTSIDE, 10), [9.9, 10.1], [10]),
     ],
 )
-def test_what_is_beyond_a_limit(limit, beyond, inside):
+def test_what_is_beyond_a_limit(limit, beyond, inside) -> None:
     assert [limit.holds(value) for value in beyond] == [True] * len(beyond)
     assert [limit.holds(value) for value in inside] == [False] * len(inside)
 
 
 @given(limit=st.sampled_from(LIMITS), values=st.lists(st.floats(width=16) | st.sampled_from([10.0, 20.0, math.nan])))
-def test_the_scan_finds_what_the_limit_holds_for(limit, values):
+def test_the_scan_finds_what_the_limit_holds_for(limit, values) -> None:
     assert rows_beyond(limit, values) == [row for row, value in enumerate(values) if limit.holds(value)]
 
 
 @given(limit=st.sampled_from(LIMITS), values=st.lists(st.floats(width=16)))
-def test_the_nearest_row_is_beyond_if_any_row_is(limit, values):
+def test_the_nearest_row_is_beyond_if_any_row_is(limit, values) -> None:
     row = nearest_row(limit, values)
     if row is None:
         assert all(math.isnan(value) for value in values)
@@ -48,17 +48,17 @@ def test_the_nearest_row_is_beyond_if_any_row_is(limit, values):
         assert limit.holds(values[row])
 
 
-def test_nan_is_unknown_under_every_limit():
+def test_nan_is_unknown_under_every_limit() -> None:
     for limit in LIMITS:
         assert verdict_of(Tier(Severity.P1, limit), math.nan) is Verdict.UNKNOWN
 
 
-def test_between_the_limits_is_neither_breach_nor_clear():
+def test_between_the_limits_is_neither_breach_nor_clear() -> None:
     tier = Tier(Severity.P1, Limit(Op.ABOVE, 90), recover=Recover(Limit(Op.BELOW, 80)))
     said = [verdict_of(tier, value) for value in (90.5, 90, 80, 79.9)]
     assert said == [Verdict.BREACH, Verdict.BETWEEN, Verdict.BETWEEN, Verdict.CLEAR]
 
 
-def test_without_a_recovery_limit_what_is_no_breach_is_clear():
+def test_without_a_recovery_limit_what_is_no_breach_is_clear() -> None:
     tier = Tier(Severity.P1, Limit(Op.ABOVE, 90))
     assert verdict_of(tier, 90.0) is Verdict.CLEAR

@@ -6,12 +6,13 @@ import pytest
 
 from evaluator.engine.alerts import State, Verdict
 from evaluator.engine.rules import Limit, Op, Recover
-from evaluator.engine.window import push, window_size, windowed_verdict
+from evaluator.engine.window import Window, push, window_size, windowed_verdict
 from tests.stories import HI, LO, MID, NAN, Story, m_of_n, rule, tier
 
 
-def verdicts(tier, values, step=60.0):
-    window, said = (), []
+def verdicts(tier, values, step=60.0) -> list[Verdict]:
+    window: Window = ()
+    said = []
     for number, value in enumerate(values):
         at = number * step
         if value is not None:
@@ -33,43 +34,43 @@ B, M, C, U = Verdict.BREACH, Verdict.BETWEEN, Verdict.CLEAR, Verdict.UNKNOWN
         ([HI, HI, NAN, HI], [C, C, U, B]),
     ],
 )
-def test_three_of_five(values, expected):
+def test_three_of_five(values, expected) -> None:
     assert verdicts(tier(datapoints="3 of 5"), values) == expected
 
 
-def test_samples_older_than_n_and_three_steps_do_not_count():
+def test_samples_older_than_n_and_three_steps_do_not_count() -> None:
     assert verdicts(tier(datapoints="3 of 5"), [HI, HI, *[None] * 6, HI])[-1] is B
     assert verdicts(tier(datapoints="3 of 5"), [HI, HI, *[None] * 7, HI])[-1] is C
 
 
-def test_recovery_by_datapoints_needs_so_many_samples():
+def test_recovery_by_datapoints_needs_so_many_samples() -> None:
     few = tier(datapoints="3 of 5", recover=Recover(datapoints=m_of_n("0 of 3")))
     assert verdicts(few, [HI, HI, HI, LO, LO, LO]) == [M, M, B, B, B, C]
     assert verdicts(few, [LO, LO]) == [M, M]
 
 
-def test_recovery_by_datapoints_with_a_plain_limit():
+def test_recovery_by_datapoints_with_a_plain_limit() -> None:
     plain = tier(recover=Recover(datapoints=m_of_n("1 of 3")))
     assert verdicts(plain, [HI, LO, LO, HI]) == [B, M, C, B]
 
 
-def test_a_recovery_limit_still_decides_what_is_clear():
+def test_a_recovery_limit_still_decides_what_is_clear() -> None:
     tiered = tier(datapoints="2 of 3", recover=Recover(limit=Limit(Op.BELOW, 80)))
     assert verdicts(tiered, [HI, HI, MID, MID, LO]) == [M, B, B, M, C]
 
 
-def test_the_window_is_as_long_as_what_looks_back_furthest():
+def test_the_window_is_as_long_as_what_looks_back_furthest() -> None:
     assert window_size(tier()) == 0
     assert window_size(tier(datapoints="1 of 2", recover=Recover(datapoints=m_of_n("0 of 4")))) == 4
     assert len(push(((0.0, True),) * 9, tier(datapoints="1 of 2"), 1.0, 60.0, 60.0)) == 2
     assert push((), tier(datapoints="1 of 2"), math.nan, 0.0, 60.0) == ()
 
 
-def test_a_row_is_kept_while_its_window_remembers_a_breach_and_no_longer():
+def test_a_row_is_kept_while_its_window_remembers_a_breach_and_no_longer() -> None:
     story = Story.of(rule(tier(datapoints="2 of 3")))
     story.tell([(0, HI), (60, LO)])
     assert story.state() is State.QUIET
-    assert story.alert() is not None
+    assert story.row() is not None
     assert story.look(120, HI).incidents
     story.tell([(180, LO), (240, LO), (300, LO)])
-    assert story.alert() is None
+    assert story.row() is None

@@ -14,7 +14,7 @@ from tests.stories import FAILED, HI, LO, NAN, Story, answer, labels, rule, tier
 DAY = 86_400
 
 
-def test_an_incident_says_why_with_its_numbers():
+def test_an_incident_says_why_with_its_numbers() -> None:
     story = Story.of(
         rule(tier(for_=60), summary="CPU of {host} is {value} ({limit}) since {since}", runbook="https://r")
     )
@@ -26,14 +26,14 @@ def test_an_incident_says_why_with_its_numbers():
     assert (incident.opened_at, incident.active_at, incident.runbook) == (60, 0, "https://r")
 
 
-def test_what_is_between_the_limits_does_not_open():
+def test_what_is_between_the_limits_does_not_open() -> None:
     story = Story.of(rule(mode=Mode.SHADOW))
     story.look(0, HI)
     story.edit(30, rule(tier(above=96, recover=Recover(limit=None))))
     assert not story.open
 
 
-def test_what_fires_but_is_unknown_does_not_open():
+def test_what_fires_but_is_unknown_does_not_open() -> None:
     story = Story.of(rule(mode=Mode.SHADOW))
     story.look(0, HI)
     story.edit(30, rule())
@@ -44,7 +44,7 @@ def test_what_fires_but_is_unknown_does_not_open():
     assert len(story.open) == 1
 
 
-def test_what_is_judged_from_history_opens_only_with_a_live_breach():
+def test_what_is_judged_from_history_opens_only_with_a_live_breach() -> None:
     story = Story.of(rule(tier(for_=600)))
     for now in range(0, 660, 60):
         story.look(now, HI, live=False)
@@ -54,13 +54,13 @@ def test_what_is_judged_from_history_opens_only_with_a_live_breach():
     assert len(story.open) == 1
 
 
-def test_history_may_close():
+def test_history_may_close() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     story.look(60, LO, live=False)
     assert not story.open
 
 
-def test_shadow_and_off_open_nothing():
+def test_shadow_and_off_open_nothing() -> None:
     story = Story.of(rule(mode=Mode.SHADOW)).tell([(0, HI)])
     assert story.state() is State.FIRING
     assert not story.world.deliveries
@@ -75,7 +75,7 @@ def test_shadow_and_off_open_nothing():
         (("rack",), [()]),
     ],
 )
-def test_group_by_says_what_makes_one_incident(group_by, groups):
+def test_group_by_says_what_makes_one_incident(group_by, groups) -> None:
     story = Story.of(rule(group_by=group_by))
     names = [{"host": "a", "zone": "x"}, {"host": "b", "zone": "x"}, {"host": "c", "zone": "y"}]
     story.look(0, Samples(names, [HI, HI, HI]))
@@ -83,7 +83,7 @@ def test_group_by_says_what_makes_one_incident(group_by, groups):
     assert sum(len(incident.members) for incident in story.open) == 3
 
 
-def test_a_series_that_joins_updates_the_incident_and_pages_nobody_anew():
+def test_a_series_that_joins_updates_the_incident_and_pages_nobody_anew() -> None:
     story = Story.of(rule(group_by=(), summary="CPU of {host}"))
     story.look(0, web_1=HI, web_2=LO)
     story.deliver(0)
@@ -96,7 +96,7 @@ def test_a_series_that_joins_updates_the_incident_and_pages_nobody_anew():
     assert "joined" in story.kinds
 
 
-def test_a_series_that_joins_before_anybody_was_told_is_in_the_first_message():
+def test_a_series_that_joins_before_anybody_was_told_is_in_the_first_message() -> None:
     story = Story.of(rule(group_by=()))
     story.look(0, web_1=HI)
     story.look(60, web_1=HI, web_2=HI)
@@ -104,7 +104,7 @@ def test_a_series_that_joins_before_anybody_was_told_is_in_the_first_message():
     assert sent.message.series == ("host=web-1", "host=web-2")
 
 
-def test_a_series_that_recovers_leaves_and_the_last_one_closes():
+def test_a_series_that_recovers_leaves_and_the_last_one_closes() -> None:
     story = Story.of(rule(group_by=()))
     story.look(0, web_1=HI, web_2=HI)
     story.look(60, web_1=LO, web_2=HI)
@@ -114,7 +114,7 @@ def test_a_series_that_recovers_leaves_and_the_last_one_closes():
     assert story.kinds == ["opened", "left", "resolved", "dropped"]
 
 
-def test_many_series_are_listed_up_to_a_bound():
+def test_many_series_are_listed_up_to_a_bound() -> None:
     story = Story.of(rule(group_by=(), summary="CPU of {host}"))
     story.look(0, Samples([{"host": f"h{number:02d}"} for number in range(60)], [HI] * 60))
     (row,) = story.world.deliveries.values()
@@ -123,7 +123,7 @@ def test_many_series_are_listed_up_to_a_bound():
     assert row.message.series[-1] == "and 10 more"
 
 
-def test_the_severity_only_rises():
+def test_the_severity_only_rises() -> None:
     story = Story.of(rule(tier(Severity.P0, 95), tier(Severity.P2, 80)))
     severities = []
     for now, value in ((0, 85.0), (60, 99.0), (120, 85.0), (180, 99.0)):
@@ -133,21 +133,21 @@ def test_the_severity_only_rises():
     assert story.kinds.count("raised") == 1
 
 
-def test_a_raise_counts_only_what_breaches_now():
+def test_a_raise_counts_only_what_breaches_now() -> None:
     story = Story.of(rule(tier(Severity.P0, 95), tier(Severity.P2, 80), group_by=()))
     story.look(0, web_1=85.0, web_2=10.0)
     story.look(60, FAILED)
     assert story.open[0].severity is Severity.P2
 
 
-def test_the_value_that_speaks_is_the_worst_one():
+def test_the_value_that_speaks_is_the_worst_one() -> None:
     story = Story.of(rule(group_by=()))
     story.look(0, web_1=91.0, web_2=99.0, web_3=95.0)
     story.look(60, web_1=91.0, web_2=97.0, web_3=98.0)
     assert story.open[0].value == 98.0
 
 
-def test_each_way_to_end_has_its_reason():
+def test_each_way_to_end_has_its_reason() -> None:
     reasons = {}
     for name, end in {
         "recovered": answer(LO),
@@ -159,7 +159,7 @@ def test_each_way_to_end_has_its_reason():
     assert reasons == {"recovered": CloseReason.RECOVERED, "gone": CloseReason.GONE}
 
 
-def test_what_ended_in_different_ways_has_recovered():
+def test_what_ended_in_different_ways_has_recovered() -> None:
     story = Story.of(rule(group_by=()))
     story.look(0, web_1=HI, web_2=HI)
     story.look(60, Samples([{"host": "web-2"}], [LO], gone=frozenset({labels(host="web-1")})))
@@ -167,7 +167,7 @@ def test_what_ended_in_different_ways_has_recovered():
     assert incident.close_reason is CloseReason.RECOVERED
 
 
-def test_a_day_of_blindness_is_told_once_and_names_the_way_out():
+def test_a_day_of_blindness_is_told_once_and_names_the_way_out() -> None:
     story = Story.of(rule())
     story.look(0, HI)
     story.deliver(0)
@@ -186,7 +186,7 @@ def test_a_day_of_blindness_is_told_once_and_names_the_way_out():
     assert len(story.open) == 1
 
 
-def test_a_humans_resolve_is_respected_for_half_an_hour():
+def test_a_humans_resolve_is_respected_for_half_an_hour() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     given = Circumstances(60.0, story.routes, "test", story.ids)
     story.take(close(story.open[0], CloseReason.RESOLVED_BY_HUMAN, story.world, given))
@@ -196,7 +196,7 @@ def test_a_humans_resolve_is_respected_for_half_an_hour():
     assert len(story.open) == 1
 
 
-def test_an_incident_that_ended_before_anybody_was_told_is_recorded_and_not_sent():
+def test_an_incident_that_ended_before_anybody_was_told_is_recorded_and_not_sent() -> None:
     story = Story.of(rule()).tell([(0, HI), (60, LO)])
     assert story.deliver(60) == []
     assert story.kinds == ["opened", "resolved", "dropped"]
@@ -204,7 +204,7 @@ def test_an_incident_that_ended_before_anybody_was_told_is_recorded_and_not_sent
     assert incident.state is IncidentState.RESOLVED
 
 
-def test_without_a_summary_the_rule_and_its_value_are_the_title():
+def test_without_a_summary_the_rule_and_its_value_are_the_title() -> None:
     assert Story.of(rule()).tell([(0, HI)]).open[0].title == "cpu (host=web-1) is 95 %"
     story = Story.of(rule())
     story.look(0, Samples([{}], [HI]))
@@ -213,7 +213,7 @@ def test_without_a_summary_the_rule_and_its_value_are_the_title():
     assert row.message.source == "cpu"
 
 
-def test_a_missing_series_without_a_value_can_open():
+def test_a_missing_series_without_a_value_can_open() -> None:
     story = Story.of(rule(no_data=NoDataPolicy.BREACH, file="rules/web.toml", line=3))
     story.look(0, LO)
     story.tell([(now, answer(web_2=LO)) for now in (60, 120, 180)])
@@ -222,13 +222,13 @@ def test_a_missing_series_without_a_value_can_open():
     assert row.state is DeliveryState.PENDING
 
 
-def test_a_second_episode_is_a_new_incident():
+def test_a_second_episode_is_a_new_incident() -> None:
     story = Story.of(rule()).tell([(0, HI), (60, LO), (120, HI)])
     assert story.kinds.count("opened") == 2
     assert len(story.world.incidents) == 2
 
 
-def test_while_recovering_it_stays_the_same_incident():
+def test_while_recovering_it_stays_the_same_incident() -> None:
     story = Story.of(rule(tier(recover=Recover(for_=120)))).tell([(0, HI), (60, LO), (120, HI), (180, LO), (240, LO)])
     assert story.kinds == ["opened"]
     story.look(300, LO)

@@ -34,14 +34,14 @@ def told() -> Story:
         ((rule(mode=Mode.SHADOW),), CloseReason.SHADOW),
     ],
 )
-def test_what_is_removed_or_switched_off_is_closed_and_its_end_is_told(edited, why):
+def test_what_is_removed_or_switched_off_is_closed_and_its_end_is_told(edited, why) -> None:
     story = told()
     story.edit(60, *edited)
     assert reason(story) is why
     assert [row.action for row in story.deliver(60)] == [Action.RESOLVE]
 
 
-def test_a_rule_in_shadow_goes_on_being_judged_and_pages_when_it_is_back():
+def test_a_rule_in_shadow_goes_on_being_judged_and_pages_when_it_is_back() -> None:
     story = told()
     story.edit(60, rule(mode=Mode.SHADOW))
     story.look(120, HI)
@@ -52,7 +52,7 @@ def test_a_rule_in_shadow_goes_on_being_judged_and_pages_when_it_is_back():
     assert len(story.open) == 1
 
 
-def test_an_edited_limit_keeps_alert_and_incident_and_is_judged_anew():
+def test_an_edited_limit_keeps_alert_and_incident_and_is_judged_anew() -> None:
     story = told()
     story.edit(60, rule(tier(above=99)))
     assert len(story.open) == 1
@@ -60,13 +60,13 @@ def test_an_edited_limit_keeps_alert_and_incident_and_is_judged_anew():
     assert not story.open
 
 
-def test_an_edited_text_changes_nothing():
+def test_an_edited_text_changes_nothing() -> None:
     story = told()
     assert not story.edit(60, rule(summary="new", labels={"team": "x"})).incidents
 
 
 @pytest.mark.parametrize("edited", [rule(query=OTHER), rule(query=replace(OTHER, source="elsewhere"))])
-def test_after_an_edit_of_the_query_what_is_in_the_first_good_answer_goes_on(edited):
+def test_after_an_edit_of_the_query_what_is_in_the_first_good_answer_goes_on(edited) -> None:
     story = told()
     story.edit(60, edited)
     story.look(120, FAILED)
@@ -76,28 +76,28 @@ def test_after_an_edit_of_the_query_what_is_in_the_first_good_answer_goes_on(edi
     assert not story.alert().edited
 
 
-def test_after_an_edit_of_the_query_what_is_not_in_the_first_good_answer_ends():
+def test_after_an_edit_of_the_query_what_is_not_in_the_first_good_answer_ends() -> None:
     story = told()
     story.edit(60, rule(query=OTHER))
     story.look(120, answer(web_9=LO))
     assert reason(story) is CloseReason.EDITED
 
 
-def test_the_edit_is_noticed_at_a_start_just_as_at_a_reload():
+def test_the_edit_is_noticed_at_a_start_just_as_at_a_reload() -> None:
     story = told().restart(60, rule(query=OTHER))
     story.look(120, answer(web_9=LO))
     assert reason(story) is CloseReason.EDITED
     assert not told().restart(60).alert().edited
 
 
-def test_a_rule_that_went_away_while_the_daemon_was_down_is_closed_at_the_start():
+def test_a_rule_that_went_away_while_the_daemon_was_down_is_closed_at_the_start() -> None:
     story = told()
     story.world.judged.clear()
     again = story.restart(60, rule(name="another"))
     assert reason(again) is CloseReason.REMOVED
 
 
-def test_a_changed_severity_moves_the_alert_and_lowers_the_incident_under_the_same_key():
+def test_a_changed_severity_moves_the_alert_and_lowers_the_incident_under_the_same_key() -> None:
     story = told()
     story.edit(60, rule(tier(Severity.P3)))
     assert story.open[0].severity is Severity.P3
@@ -110,7 +110,7 @@ def test_a_changed_severity_moves_the_alert_and_lowers_the_incident_under_the_sa
     assert [(row.action, row.dedup_key[-2:]) for row in story.deliver(180)] == [(Action.RESOLVE, "P1")]
 
 
-def test_a_worse_severity_waits_for_the_next_breach_and_then_pages():
+def test_a_worse_severity_waits_for_the_next_breach_and_then_pages() -> None:
     story = told()
     story.edit(60, rule(tier(Severity.P0)))
     assert story.deliver(60) == []
@@ -121,7 +121,7 @@ def test_a_worse_severity_waits_for_the_next_breach_and_then_pages():
     ]
 
 
-def test_a_severity_that_was_lowered_by_an_edit_and_rises_again_keeps_its_key():
+def test_a_severity_that_was_lowered_by_an_edit_and_rises_again_keeps_its_key() -> None:
     story = told()
     story.edit(60, rule(tier(Severity.P3)))
     story.edit(90, rule(tier(Severity.P1)))
@@ -130,19 +130,19 @@ def test_a_severity_that_was_lowered_by_an_edit_and_rises_again_keeps_its_key():
     assert [(row.action, row.dedup_key[-2:]) for row in sent] == [(Action.TRIGGER, "P1")]
 
 
-def test_a_tier_that_was_removed_ends_and_the_others_go_on():
+def test_a_tier_that_was_removed_ends_and_the_others_go_on() -> None:
     two = rule(tier(Severity.P0, 95), tier(Severity.P2, 80))
     story = Story.of(two)
     story.look(0, 99.0)
     story.edit(60, rule(tier(Severity.P2, 80)))
-    assert story.alert(Severity.P0) is None
+    assert story.row(Severity.P0) is None
     story.look(120, 99.0)
     assert [incident.severity for incident in story.open] == [Severity.P0]
     story.look(180, LO)
     assert not story.open
 
 
-def test_the_only_tier_that_fired_being_removed_closes():
+def test_the_only_tier_that_fired_being_removed_closes() -> None:
     two = rule(tier(Severity.P0, 95), tier(Severity.P2, 80), tier(Severity.P3, 99))
     story = Story.of(two)
     story.look(0, 85.0)
@@ -150,7 +150,7 @@ def test_the_only_tier_that_fired_being_removed_closes():
     assert reason(story) is CloseReason.EDITED
 
 
-def test_a_tier_that_was_added_starts_quiet():
+def test_a_tier_that_was_added_starts_quiet() -> None:
     story = told()
     story.edit(60, rule(tier(Severity.P0, 99), tier()))
     story.look(120, HI)
@@ -166,7 +166,7 @@ def grouped(group_by, *hosts: tuple[str, str]) -> Story:
     return story
 
 
-def test_incidents_that_fall_into_one_group_become_one():
+def test_incidents_that_fall_into_one_group_become_one() -> None:
     story = grouped(None, ("a", "x"), ("b", "x"), ("c", "y"))
     first = story.open[0].id
     story.edit(60, rule(group_by=("zone",)))
@@ -175,7 +175,7 @@ def test_incidents_that_fall_into_one_group_become_one():
     assert reason(story) is CloseReason.EDITED
 
 
-def test_an_incident_that_falls_apart_goes_with_its_worst_alert_and_the_rest_opens_anew():
+def test_an_incident_that_falls_apart_goes_with_its_worst_alert_and_the_rest_opens_anew() -> None:
     story = grouped((), ("a", "x"), ("b", "x"))
     story.edit(60, rule(group_by=None))
     assert [incident.group for incident in story.open] == [labels(host="a", zone="x")]
@@ -183,7 +183,7 @@ def test_an_incident_that_falls_apart_goes_with_its_worst_alert_and_the_rest_ope
     assert len(story.open) == 2
 
 
-def test_remembered_series_of_another_query_are_forgotten():
+def test_remembered_series_of_another_query_are_forgotten() -> None:
     story = Story.of(rule(no_data=NoDataPolicy.BREACH)).tell([(0, LO)])
     story.edit(60, rule(no_data=NoDataPolicy.BREACH, query=OTHER))
     story.tell([(now, answer(web_2=LO)) for now in range(120, 600, 60)])
@@ -192,13 +192,13 @@ def test_remembered_series_of_another_query_are_forgotten():
     assert not story.world.remembered
 
 
-def test_a_rule_in_shadow_that_is_edited_keeps_its_alerts_and_has_no_incident():
+def test_a_rule_in_shadow_that_is_edited_keeps_its_alerts_and_has_no_incident() -> None:
     story = Story.of(rule(mode=Mode.SHADOW)).tell([(0, HI)])
     story.edit(60, rule(mode=Mode.SHADOW, query=OTHER))
     assert story.alert().edited
 
 
-def test_a_trigger_that_nobody_can_have_received_takes_the_key_of_now():
+def test_a_trigger_that_nobody_can_have_received_takes_the_key_of_now() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     story.deliver(0, Refused("bad_request", "wrong key"))
     story.routes = Routes(targets={("web", Severity.P1): (Target("pagerduty", "n" * 32),)})
@@ -207,7 +207,7 @@ def test_a_trigger_that_nobody_can_have_received_takes_the_key_of_now():
     assert [row.routing_key for row in sent] == ["n" * 32]
 
 
-def test_a_trigger_that_may_have_arrived_keeps_its_key_and_so_does_its_resolve():
+def test_a_trigger_that_may_have_arrived_keeps_its_key_and_so_does_its_resolve() -> None:
     story = told()
     story.routes = Routes(targets={("web", Severity.P1): (Target("pagerduty", "n" * 32),)})
     story.edit(10, rule())
@@ -215,7 +215,7 @@ def test_a_trigger_that_may_have_arrived_keeps_its_key_and_so_does_its_resolve()
     assert [row.routing_key for row in story.deliver(60)] == [KEY]
 
 
-def test_a_removed_service_strands_nothing():
+def test_a_removed_service_strands_nothing() -> None:
     story = told()
     story.routes = Routes()
     story.edit(10)

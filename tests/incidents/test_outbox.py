@@ -6,7 +6,7 @@ import pytest
 
 from evaluator.engine.rules import Severity
 from evaluator.incidents.changes import Changes
-from evaluator.incidents.deliveries import Accepted, Action, DeliveryState, Refused, RetryLater
+from evaluator.incidents.deliveries import Accepted, Action, Delivery, DeliveryState, Refused, RetryLater
 from evaluator.incidents.outbox import claim, lane_of, next_due, next_time, overdue, settle
 from evaluator.incidents.routing import Routes, Target
 from tests.stories import HI, KEY, LO, Story, answer, rule, tier
@@ -21,12 +21,12 @@ def opened() -> Story:
     return Story.of(rule()).tell([(0, HI)])
 
 
-def only(story: Story):
+def only(story: Story) -> Delivery:
     (row,) = story.world.deliveries.values()
     return row
 
 
-def test_an_incident_is_told_under_its_own_key():
+def test_an_incident_is_told_under_its_own_key() -> None:
     story = opened()
     (sent,) = story.deliver(0)
     assert sent.dedup_key == f"evaluator/test/{story.open[0].id}/P1"
@@ -34,7 +34,7 @@ def test_an_incident_is_told_under_its_own_key():
     assert KEY not in repr(sent)
 
 
-def test_the_end_is_told_under_the_same_key():
+def test_the_end_is_told_under_the_same_key() -> None:
     story = opened()
     (trigger,) = story.deliver(0)
     story.look(60, LO)
@@ -43,13 +43,13 @@ def test_the_end_is_told_under_the_same_key():
     assert "it has recovered, after 1m" in resolve.message.closed
 
 
-def test_an_open_trigger_is_repeated_after_2_and_10_minutes_and_then_hourly():
+def test_an_open_trigger_is_repeated_after_2_and_10_minutes_and_then_hourly() -> None:
     story = opened()
     times = [now for now in range(0, 4 * 3600, 60) if story.deliver(float(now))]
     assert times == [0, 120, 600, 4200, 7800, 11400]
 
 
-def test_a_resolve_is_repeated_after_2_and_10_minutes_and_an_hour_and_then_is_done():
+def test_a_resolve_is_repeated_after_2_and_10_minutes_and_an_hour_and_then_is_done() -> None:
     story = opened()
     story.deliver(0)
     story.look(60, LO)
@@ -58,7 +58,7 @@ def test_a_resolve_is_repeated_after_2_and_10_minutes_and_an_hour_and_then_is_do
     assert not story.world.deliveries
 
 
-def test_what_is_not_only_queued_is_not_repeated():
+def test_what_is_not_only_queued_is_not_repeated() -> None:
     story = opened()
     story.deliver(0, Accepted())
     assert next_time(story.world.deliveries.values()) == float("inf")
@@ -67,7 +67,7 @@ def test_what_is_not_only_queued_is_not_repeated():
     assert not story.world.deliveries
 
 
-def test_no_trigger_follows_its_resolve():
+def test_no_trigger_follows_its_resolve() -> None:
     story = opened()
     story.deliver(0)
     story.look(60, LO)
@@ -76,7 +76,7 @@ def test_no_trigger_follows_its_resolve():
 
 
 @pytest.mark.parametrize("outcome", [LOST, NEVER_LEFT, RetryLater("server_error", "500")])
-def test_weather_is_retried_with_back_off_up_to_30_seconds_for_as_long_as_it_takes(outcome):
+def test_weather_is_retried_with_back_off_up_to_30_seconds_for_as_long_as_it_takes(outcome) -> None:
     row = only(opened())
     waits, now = [], 0.0
     for _ in range(9):
@@ -88,18 +88,18 @@ def test_weather_is_retried_with_back_off_up_to_30_seconds_for_as_long_as_it_tak
     assert 15 <= settle(row, outcome, now, 1.0).due_at - now < 30
 
 
-def test_retry_after_is_honoured():
+def test_retry_after_is_honoured() -> None:
     row = settle(only(opened()), RetryLater("rate_limited", "429", after=45.0, arrived=False), 0.0, 0.5)
     assert row.due_at == 45
 
 
 @pytest.mark.parametrize(("outcome", "told"), [(LOST, True), (NEVER_LEFT, False), (NO, False), (QUEUED, True)])
-def test_told_means_that_a_request_may_have_arrived(outcome, told):
+def test_told_means_that_a_request_may_have_arrived(outcome, told) -> None:
     assert settle(only(opened()), outcome, 0.0, 0.5).told is told
 
 
 @pytest.mark.parametrize(("outcome", "actions"), [(LOST, [Action.RESOLVE]), (NEVER_LEFT, []), (NO, [])])
-def test_what_ends_unaccepted_is_resolved_only_if_it_may_have_been_told(outcome, actions):
+def test_what_ends_unaccepted_is_resolved_only_if_it_may_have_been_told(outcome, actions) -> None:
     story = opened()
     story.deliver(0, outcome)
     story.look(60, LO)
@@ -107,7 +107,7 @@ def test_what_ends_unaccepted_is_resolved_only_if_it_may_have_been_told(outcome,
     assert [row.action for row in sent] == actions
 
 
-def test_an_end_during_a_request_is_told_after_it():
+def test_an_end_during_a_request_is_told_after_it() -> None:
     story = opened()
     row = claim(only(story))
     story.take(Changes(deliveries={row.id: row}))
@@ -128,7 +128,7 @@ def raised() -> Story:
     return story
 
 
-def test_a_raise_triggers_the_new_key_first_and_then_resolves_the_old_one():
+def test_a_raise_triggers_the_new_key_first_and_then_resolves_the_old_one() -> None:
     story = raised()
     story.deliver(0)
     story.look(60, 99.0)
@@ -136,7 +136,7 @@ def test_a_raise_triggers_the_new_key_first_and_then_resolves_the_old_one():
     assert [(row.action, row.dedup_key[-2:]) for row in sent] == [(Action.TRIGGER, "P0"), (Action.RESOLVE, "P2")]
 
 
-def test_the_old_key_waits_until_the_new_one_was_accepted():
+def test_the_old_key_waits_until_the_new_one_was_accepted() -> None:
     story = raised()
     story.deliver(0)
     story.look(60, 99.0)
@@ -146,13 +146,13 @@ def test_the_old_key_waits_until_the_new_one_was_accepted():
     assert [row.action for row in sent if row.notifier == "pagerduty"] == [Action.TRIGGER, Action.RESOLVE]
 
 
-def test_a_raise_before_anybody_was_told_is_one_page():
+def test_a_raise_before_anybody_was_told_is_one_page() -> None:
     story = raised()
     story.look(60, 99.0)
     assert [row.dedup_key[-2:] for row in story.deliver(60)] == ["P0"]
 
 
-def test_after_a_refused_raise_the_end_still_resolves_the_old_key():
+def test_after_a_refused_raise_the_end_still_resolves_the_old_key() -> None:
     story = raised()
     story.deliver(0)
     story.look(60, 99.0)
@@ -162,7 +162,7 @@ def test_after_a_refused_raise_the_end_still_resolves_the_old_key():
     assert [(row.action, row.dedup_key[-2:]) for row in sent] == [(Action.RESOLVE, "P2")]
 
 
-def test_who_is_not_among_the_receivers_of_the_worse_severity_gets_the_news_and_the_end():
+def test_who_is_not_among_the_receivers_of_the_worse_severity_gets_the_news_and_the_end() -> None:
     routes = Routes(
         targets={
             ("web", Severity.P2): (Target("mail"),),
@@ -182,7 +182,7 @@ def test_who_is_not_among_the_receivers_of_the_worse_severity_gets_the_news_and_
     }
 
 
-def test_a_refusal_is_told_to_the_fallback_once_and_tried_again_every_ten_minutes():
+def test_a_refusal_is_told_to_the_fallback_once_and_tried_again_every_ten_minutes() -> None:
     story = opened()
     sent = story.deliver(0, NO)
     assert [row.notifier for row in sent] == ["pagerduty", "console"]
@@ -193,13 +193,13 @@ def test_a_refusal_is_told_to_the_fallback_once_and_tried_again_every_ten_minute
     assert story.kinds.count("refused") == 1
 
 
-def test_a_refusing_fallback_is_not_told_of_itself():
+def test_a_refusing_fallback_is_not_told_of_itself() -> None:
     routes = Routes(targets={("web", Severity.P1): (Target("mail"),)}, fallbacks={"web": Target("mail")})
     story = Story.of(rule(), routes=routes).tell([(0, HI)])
     assert [row.notifier for row in story.deliver(0, NO)] == ["mail"]
 
 
-def test_news_are_sent_at_once_where_the_trigger_was_accepted_and_wait_where_it_was_not():
+def test_news_are_sent_at_once_where_the_trigger_was_accepted_and_wait_where_it_was_not() -> None:
     story = Story.of(rule(group_by=()))
     story.look(0, web_1=HI)
     story.deliver(0, LOST)
@@ -209,7 +209,7 @@ def test_news_are_sent_at_once_where_the_trigger_was_accepted_and_wait_where_it_
     assert len(sent.message.series) == 2
 
 
-def test_for_each_key_resolves_go_first_and_then_the_worst_severity():
+def test_for_each_key_resolves_go_first_and_then_the_worst_severity() -> None:
     rules = [rule(tier(severity), name=severity.value) for severity in (Severity.P3, Severity.P0, Severity.P2)]
     story = Story.of(*rules, rule(name="old"))
     story.look(0, HI, rule="old")
@@ -221,14 +221,14 @@ def test_for_each_key_resolves_go_first_and_then_the_worst_severity():
     assert sent == [("resolve", "old"), ("trigger", "P0"), ("trigger", "P2"), ("trigger", "P3")]
 
 
-def test_one_lane_has_one_request_under_way():
+def test_one_lane_has_one_request_under_way() -> None:
     story = Story.of(rule(group_by=None))
     story.look(0, web_1=HI, web_2=HI)
     (first,) = next_due(story.world.deliveries.values(), 0)
     assert next_due(story.world.deliveries.values(), 0, {lane_of(first)}) == []
 
 
-def test_what_is_not_written_is_not_sent_and_holds_back_what_comes_behind_it():
+def test_what_is_not_written_is_not_sent_and_holds_back_what_comes_behind_it() -> None:
     story = opened()
     row = only(story)
     assert next_due([row], 0, unwritten={row.id}) == []
@@ -239,7 +239,7 @@ def test_what_is_not_written_is_not_sent_and_holds_back_what_comes_behind_it():
     assert next_due(rows, 60, unwritten={resolve.id}) == []
 
 
-def test_what_is_overdue_keeps_the_heartbeat_away_but_what_is_refused_does_not():
+def test_what_is_overdue_keeps_the_heartbeat_away_but_what_is_refused_does_not() -> None:
     story = opened()
     rows = story.world.deliveries
     assert not overdue(rows.values(), 299, 300)
@@ -249,7 +249,7 @@ def test_what_is_overdue_keeps_the_heartbeat_away_but_what_is_refused_does_not()
     assert next_time([replace(only(opened()), state=DeliveryState.DONE)]) is None
 
 
-def test_a_crash_during_a_request_means_told():
+def test_a_crash_during_a_request_means_told() -> None:
     story = opened()
     row = claim(only(story))
     story.take(Changes(deliveries={row.id: row}))
@@ -260,14 +260,14 @@ def test_a_crash_during_a_request_means_told():
     assert sent.dedup_key == row.dedup_key
 
 
-def test_a_time_that_a_wrong_clock_wrote_does_not_keep_a_delivery_waiting():
+def test_a_time_that_a_wrong_clock_wrote_does_not_keep_a_delivery_waiting() -> None:
     story = opened()
     far = replace(only(story), due_at=10.0**10)
     story.take(Changes(deliveries={far.id: far}))
     assert story.restart(60.0).deliver(60)
 
 
-def test_a_notice_holds_nothing_back():
+def test_a_notice_holds_nothing_back() -> None:
     story = Story.of(rule(service="nobody"), rule(name="other", service="nobody"))
     story.tell([(0, HI)])
     assert [row.action for row in story.deliver(0)] == [Action.TRIGGER]

@@ -12,7 +12,7 @@ from evaluator.incidents.world import World
 from tests.stories import HI, KEY, LO, PAGERDUTY, WEB, Story, rule
 
 
-def test_ended_incidents_are_kept_for_a_day_in_memory():
+def test_ended_incidents_are_kept_for_a_day_in_memory() -> None:
     story = Story.of(rule()).tell([(0, HI), (60, LO)])
     story.world.forget_old(86_460)
     assert list(story.world.ended_incidents())
@@ -20,7 +20,7 @@ def test_ended_incidents_are_kept_for_a_day_in_memory():
     assert not story.world.incidents
 
 
-def test_rows_of_an_ended_incident_stay_until_all_are_finished():
+def test_rows_of_an_ended_incident_stay_until_all_are_finished() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     story.deliver(0)
     story.look(60, LO)
@@ -31,7 +31,7 @@ def test_rows_of_an_ended_incident_stay_until_all_are_finished():
     assert story.world.deliveries_of(incident.id) == []
 
 
-def test_a_row_of_no_incident_is_dropped_once_it_is_finished():
+def test_a_row_of_no_incident_is_dropped_once_it_is_finished() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     given = Circumstances(0.0, PAGERDUTY, "test", story.ids)
     message = replace(message_of(story.open[0], 0.0), incident="none")
@@ -42,20 +42,20 @@ def test_a_row_of_no_incident_is_dropped_once_it_is_finished():
     assert row.id not in story.world.deliveries
 
 
-def test_a_quiet_rule_is_marked_now_and_then_and_not_at_each_look():
+def test_a_quiet_rule_is_marked_now_and_then_and_not_at_each_look() -> None:
     story = Story.of(rule())
     marks = [bool(story.look(now, LO).judged) for now in range(0, int(MARK_EVERY) + 120, 60)]
     assert marks.count(True) == 1
     assert story.look(MARK_EVERY + 180, HI).judged
 
 
-def test_an_unchanged_world_has_nothing_to_write():
+def test_an_unchanged_world_has_nothing_to_write() -> None:
     story = Story.of(rule()).tell([(0, LO)])
     assert not story.look(60, LO)
     assert not story.edit(90, rule())
 
 
-def test_changes_add_up():
+def test_changes_add_up() -> None:
     story = Story.of(rule())
     first, second = story.look(0, HI), story.look(60, HI)
     both = Changes()
@@ -67,7 +67,7 @@ def test_changes_add_up():
     assert not Changes()
 
 
-def test_a_restart_finds_everything_again():
+def test_a_restart_finds_everything_again() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     again = story.restart(30)
     assert again.world.alerts == story.world.alerts
@@ -76,7 +76,7 @@ def test_a_restart_finds_everything_again():
     assert again.world.open_incident("cpu", ()) is None
 
 
-def test_routes_name_each_key_once():
+def test_routes_name_each_key_once() -> None:
     routes = Routes(
         targets={
             ("web", Severity.P0): (Target("pagerduty", KEY), CONSOLE),
@@ -90,16 +90,16 @@ def test_routes_name_each_key_once():
     assert (routes.fallback("db").notifier, routes.fallback("web")) == ("mail", CONSOLE)
 
 
-def test_an_impossible_time_is_still_a_text():
+def test_an_impossible_time_is_still_a_text() -> None:
     assert time_text(1e300) == str(1e300)
 
 
-def test_texts_of_an_incident_whose_rule_lost_its_tier_stay():
+def test_texts_of_an_incident_whose_rule_lost_its_tier_stay() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     assert told_of(story.open[0], rule(), []) == story.open[0]
 
 
-def test_a_rule_set_is_found_by_name():
+def test_a_rule_set_is_found_by_name() -> None:
     one = rule()
     rules = RuleSet({"cpu": one})
     assert (len(rules), rules.get("cpu"), rules.get("x"), list(rules)) == (1, one, None, [one])
@@ -109,12 +109,12 @@ def test_a_rule_set_is_found_by_name():
     assert replace(one.query, spec='{"a":1}').text == '{"a":1}'
 
 
-def test_remembered_series_come_back_too():
+def test_remembered_series_come_back_too() -> None:
     world = World.load(Saved(series=[Remembered("cpu", WEB, 120.0)]), 0.0)
     assert world.remembered == {"cpu": {WEB: 120.0}}
 
 
-def test_a_rule_knows_whether_it_is_judged_and_where_it_asks():
+def test_a_rule_knows_whether_it_is_judged_and_where_it_asks() -> None:
     assert rule().judged
     assert rule().source == "prometheus"
     assert rule(query=replace(rule().query, step=300.0)).step == 300
