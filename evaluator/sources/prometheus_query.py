@@ -44,13 +44,13 @@ class PrometheusSettings(Strict):
         """Take an address that is complete and holds no secret."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = "an address starts with http:// or https:// and a host"
+            msg = "must begin with http:// or https:// and name a host"
             raise ValueError(msg)
         if parts.username or parts.password:
-            msg = "an address may hold no user and no password: use the keys `username` and `password`"
+            msg = "must hold no user and no password; they have keys of their own, `username` and `password`"
             raise ValueError(msg)
         if parts.query or parts.fragment:
-            msg = "an address may hold no `?` and no `#`"
+            msg = "must hold no ? and no #"
             raise ValueError(msg)
         return url.rstrip("/")
 

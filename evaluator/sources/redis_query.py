@@ -95,20 +95,18 @@ class RedisSettings(Strict):
         parts = urlsplit(url.get_secret_value())
         place = parts.path if parts.scheme == "unix" else parts.hostname
         if parts.scheme not in ("redis", "rediss", "unix") or not place:
-            msg = "an address starts with redis://, rediss:// or unix:// and a host (or path)"
+            msg = "must begin with redis://, rediss:// or unix:// and name a host (or a path)"
             raise ValueError(msg)
         try:
             _ = parts.port
         except ValueError:
-            msg = "the port in the address is not a number from 0 to 65535"
+            msg = "must have a port from 0 to 65535"
             raise ValueError(msg) from None
         if parts.query or parts.fragment:
-            msg = (
-                "an address may hold no `?` and no `#`: options have their own keys (write `%23` for a # in a password)"
-            )
+            msg = "must hold no ? and no #; options have keys of their own, and a # in a password is written %23"
             raise ValueError(msg)
         if parts.scheme != "unix" and parts.path not in ("", "/") and not parts.path[1:].isdecimal():
-            msg = "what follows the host must be the number of a database, such as /0"
+            msg = "must end with the number of a database, such as /0"
             raise ValueError(msg)
         return url
 
