@@ -1,0 +1,89 @@
+"""Each source has a page, and the page has every measure, key, unit and label that the code has."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from evaluator.sources import host_query, redis_query
+from evaluator.sources.host import HostSource
+from evaluator.sources.prometheus import PrometheusSource
+from evaluator.sources.redis import RedisSource
+from evaluator.testing.sources import query
+
+PAGES = Path(__file__).parents[2] / "docs" / "sources"
+SOURCES: dict[str, Any] = {"host": HostSource, "prometheus": PrometheusSource, "redis": RedisSource}
+MEASURES = {
+    "host": get_args(host_query.Measure),
+    "prometheus": ("promql", "up"),
+    "redis": get_args(redis_query.Measure),
+}
+
+
+def page(name: str) -> str:
+    return (PAGES / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_measure_has_a_row(name: str) -> None:
+    section = page(name).split("## Measures")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
+    assert sorted(rows) == sorted(MEASURES[name])
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_setting_has_a_row(name: str) -> None:
+    section = page(name).split("## Settings")[1].split("\n## ")[0]
+    rows = [key for cell in re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE) for key in re.findall(r"\w+", cell)]
+    assert sorted(rows) == sorted(SOURCES[name].Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_key_of_a_query_is_told_of(name: str) -> None:
+    for key in SOURCES[name].Query.model_fields:
+        assert re.search(rf"`{key}`|\b{key} = ", page(name)), key
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_examples_are_right(name: str) -> None:
+    rules = 0
+    for example in re.findall(r"```toml\n(.*?)```", page(name), re.DOTALL):
+        document = tomllib.loads(example)
+        for keys in document.get("rule", {}).values():
+            written = keys["query"]
+            query(SOURCES[name], {SOURCES[name].Query.shorthand: written} if isinstance(written, str) else written)
+            rules += 1
+        for keys in document.get("sources", {}).values():
+            settings = {key: value for key, value in keys.items() if key != "type"}
+            texts = {"url": "redis://localhost", "token": "t"}
+            filled = {key: texts[key] if isinstance(value, dict) else value for key, value in settings.items()}
+            SOURCES[name].Settings.model_validate(filled)
+    assert rules
+
+
+def test_the_user_of_the_page_may_do_everything(redis_url: str) -> None:
+    import redis as redis_py  # Only this test needs it.
+
+    from evaluator.engine.samples import Samples
+    from evaluator.testing.sources import build, polled, run
+
+    found = re.search(r"^ACL SETUSER evaluator (.*)$", page("redis"), re.MULTILINE)
+    assert found is not None
+    with redis_py.Redis.from_url(redis_url) as admin:
+        admin.execute_command("ACL", "SETUSER", "evaluator", *found[1].split())
+        admin.xgroup_create("documented", "group", mkstream=True)
+        needs = {"queue": "q", "stream": "documented", "field": "connected_slaves"}
+        asked = []
+        for measure in MEASURES["redis"]:
+            wanted = {"queue_depth": ["queue"], "info": ["field"]}.get(
+                measure, ["stream"] if "stream" in measure else []
+            )
+            asked.append(query(RedisSource, {"measure": measure, **{key: needs[key] for key in wanted}}))
+        source = build(RedisSource, {"url": redis_url, "username": "evaluator", "password": "PASSWORD"})
+        (answers,) = run(polled(source, asked))
+        admin.execute_command("ACL", "DELUSER", "evaluator")
+        admin.delete("documented")
+    for one, answer in zip(asked, answers, strict=True):
+        assert isinstance(answer, Samples), (one, answer)
