@@ -81,9 +81,8 @@ def draw_status(console: Console, data: Json, where: tzinfo) -> None:
     for rule in data["blind_rules"]:
         console.print(line("  ", (rule["rule"], "bold"), " gets no answer: ", (rule["error"], "red")))
     for problem in data["problems"]:
-        console.print(
-            line("  ", (problem["where"], "bold"), " ", (problem["message"], "red" if problem["error"] else "yellow"))
-        )
+        kind = ("error ", "red") if problem["error"] else ("warning ", "yellow")
+        console.print(line("  ", kind, (problem["where"], "bold"), f" {problem['message']}"))
 
 
 def draw_incidents(console: Console, incidents: Iterable[Json], now: float, where: tzinfo) -> int:
