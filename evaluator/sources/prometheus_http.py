@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+import urllib3
 from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -199,6 +200,9 @@ class _Session(requests.Session):
         super().__init__()
         self.trust_env = False
         self.verify = str(settings.ca) if settings.ca is not None and settings.verify else settings.verify
+        if not settings.verify:
+            # Whoever wrote `verify = false` knows; a line of log for each request would help nobody.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         if settings.cert is not None:
             self.cert = (str(settings.cert), str(settings.key)) if settings.key is not None else str(settings.cert)
         if settings.proxy is not None:
