@@ -47,7 +47,7 @@ def check(
 
 def _from_here(problem: Problem, loaded: Loaded) -> Problem:
     """Return the problem with its file as it is found from the current folder, so that editors can follow it."""
-    if not problem.file or os.path.isabs(problem.file):
+    if not problem.file or Path(problem.file).is_absolute():
         return problem
     place = loaded.path.parent / problem.file
     return replace(problem, file=str(place))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from evaluator.config.positions import Definition, Path, Positions, positions_of
 from evaluator.config.problems import Problem
-from evaluator.config.reader import understood
+from evaluator.config.reading import understood
 from evaluator.config.secrecy import harmless
 from evaluator.config.slips import read_statement
 from evaluator.config.statements import Statement, statements

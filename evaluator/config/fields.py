@@ -54,7 +54,7 @@ def _interval(value: object) -> float:
 def _quantity(value: object) -> float | str:
     """Return a number, or a text that is checked against the unit later."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError('must be a number, or a text with a unit like "5%"')
+        raise ValueError('must be a number, or a text with a unit like "5%"')  # noqa: TRY004 - pydantic collects it.
     return value
 
 

@@ -92,12 +92,12 @@ class InForce:
     def _clashes(self) -> list[tuple[str, str, str]]:
         """Return every rule that two files define, with the files' names."""
         seen: dict[str, str] = {}
-        found: list[tuple[str, str, str]] = []
-        for file, rules in self.files.items():
-            for name in rules.names:
-                if seen.setdefault(name, file) != file:
-                    found.append((name, seen[name], file))
-        return found
+        return [
+            (name, seen[name], file)
+            for file, rules in self.files.items()
+            for name in rules.names
+            if seen.setdefault(name, file) != file
+        ]
 
     def _report(self, name: str, first: str, second: str) -> Problem:
         """Return the problem, at the definition that is newer."""

@@ -6,6 +6,7 @@ files: it gets keys and places, and hands back values and problems.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from evaluator.config.document import Document
 from evaluator.config.fields import Quantity
@@ -188,6 +189,6 @@ def _points(*limits: Limit) -> Iterator[float]:
     """Yield values of which at least one lies in every region that the limits cut the line into."""
     ends = sorted({end for limit in limits for end in (limit.value, limit.high) if end is not None})
     yield from ends
-    yield from ((low + high) / 2 for low, high in zip(ends, ends[1:], strict=False))
+    yield from ((low + high) / 2 for low, high in pairwise(ends))
     step = max(1.0, abs(ends[0]), abs(ends[-1]))
     yield from (ends[0] - step, ends[-1] + step)

@@ -100,7 +100,8 @@ def tiers_out_of_order(rule: Rule, path: Path) -> Warnings:
         if easier:
             ours, theirs = format_value(worse.limit.value, rule.unit), format_value(milder.limit.value, rule.unit)
             message = f'rule "{rule.name}": {milder.severity} is never the worst, since {worse.severity} comes first'
-            hint = f"{worse.severity} is {worse.limit.op.value} {ours}, {milder.severity} is {milder.limit.op.value} {theirs}"
+            hint = f"{worse.severity} is {worse.limit.op.value} {ours}"
+            hint += f", {milder.severity} is {milder.limit.op.value} {theirs}"
             yield (*path, worse.severity.value), message, hint
 
 

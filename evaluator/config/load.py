@@ -32,7 +32,7 @@ class Loaded:
 
     settings: Settings | None
     """`None` where anything is wrong with them."""
-    rules: RuleSet = RuleSet()
+    rules: RuleSet = field(default_factory=RuleSet)
     """The rules in force."""
     routes: Routes = field(default_factory=Routes)
     files: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -1,7 +1,7 @@
 """What is wrong in a settings or rule file, at its place, and how it is shown to a person.
 
-This module knows places and sentences. It never knows TOML or rules, and it never sees a secret: whoever makes a problem
-hands over a source line in which secrets are already masked (see `secrecy`).
+This module knows places and sentences. It never knows TOML or rules, and it never sees a secret: whoever makes a
+problem hands over a source line in which secrets are already masked (see `secrecy`).
 """
 
 import unicodedata
@@ -136,9 +136,10 @@ def summary_line(problems: Sequence[Problem], rules: int, files: int) -> str:
     """Return the last line of a check: `12 rules in 3 files, fine`, or how much is wrong and in how many files."""
     errors, warnings = counts(problems)
     if errors:
-        wrong = {problem.file for problem in problems if problem.error}
+        wrong = {problem.file for problem in problems if problem.error and problem.file}
+        where = f" in {_count(len(wrong), 'file')}" if wrong else ""
         also = f", and {_count(warnings, 'warning')}" if warnings else ""
-        return f"{_count(errors, 'error')} in {_count(len(wrong), 'file')}{also}"
+        return f"{_count(errors, 'error')}{where}{also}"
     found = _count(warnings, "warning") if warnings else "fine"
     return f"{_count(rules, 'rule')} in {_count(files, 'file')}, {found}"
 

@@ -5,54 +5,26 @@ This module knows how people mistype TOML. It never knows rules or settings, nor
 
 import json
 import re
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from evaluator.config.tokens import Kind, Token, tokens
+from evaluator.config.cursor import Cursor
+from evaluator.config.reading import Reading, Slip, understood
+from evaluator.config.tokens import Kind, Token
 from evaluator.config.words import meant_word
 
 LINE = "a line is `key = value`, `[table]` or `# comment`"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _DEEPEST = 50
+_CLOSING = "”“»\"'\u2018\u2019"
 _LAST_COMMA = "no comma before the `}`"
 
 
-@dataclass(frozen=True, slots=True)
-class Slip:
-    """One slip: offsets in the statement's text, what is wrong, what to write."""
-
-    start: int
-    end: int
-    message: str
-    hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A statement as it was meant."""
-
-    slips: tuple[Slip, ...]
-    meant: str | None
-    """The statement as correct TOML on one line; `None` where nobody can know."""
-
-
-def understood(text: str) -> bool:
-    """Return whether a statement is correct TOML by itself."""
-    try:
-        tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-class Reader:
+class Reader(Cursor):
     """Reads `key = value` forgivingly, from token to token."""
 
     def __init__(self, text: str, shows: Callable[[str], bool]) -> None:
-        self.text = text
-        self.tokens = tokens(text)
-        self.at = 0
+        """Begin at the start of a statement. `shows(key)`: whether that key's value may be printed."""
+        super().__init__(text)
         self.shows = shows
         self.slips: list[Slip] = []
         self.key = ""
@@ -85,7 +57,7 @@ class Reader:
             self.slip(token, "several values need brackets", f"write {self.key} = [first, second]")
         elif token.text in {",", ";"}:
             self.slip(token, f"no `{token.text}` at the end of a line", "delete it")
-        elif self._key_ahead():
+        elif self.key_ahead():
             self.slip(token, "a second `key = value` on the same line", "begin a new line before it")
         elif token.kind is Kind.STRING or glued or token.text[:1] in "\"'":
             self.slip(token, "a quote inside the text ends it here", "put the text between the other kind of quotes")
@@ -165,7 +137,7 @@ class Reader:
         if colon and _BARE.fullmatch(name):
             sign = Token(Kind.SIGN, ":", words[0].start + len(name), words[0].start + len(name) + 1)
             self.slip(sign, "TOML has `=` here, not `:`", f"write {name} = ...")
-            self.tokens, self.at = tokens(self.text, sign.end), 0
+            self.go_to(sign.end)
             return name
         self.slip(words[0], f"`{_cut(key)}` stands here alone", LINE)
         return None
@@ -186,7 +158,7 @@ class Reader:
         if token.kind is Kind.UNCLOSED:
             return self._unclosed(token)
         if token.kind is Kind.SMART:
-            inner = token.text[1:-1] if token.text[-1] in "”’“‘»\"'" else token.text[1:]
+            inner = token.text[1:-1] if token.text[-1] in _CLOSING else token.text[1:]
             self.slip(token, "these are typographic quotes", 'write straight ones: "..."')
             return json.dumps(inner, ensure_ascii=False)
         return self._word(token)
@@ -227,7 +199,7 @@ class Reader:
 
     def _words_end(self, last: Token) -> int:
         """Take the words of an unquoted text, on a line of its own up to the line's end; return where it ends."""
-        while not self._key_ahead():
+        while not self.key_ahead():
             after = self.past_blanks()
             alone = not self.nesting and after.kind not in (Kind.NEWLINE, Kind.COMMENT, Kind.END)
             if not alone and after.kind is not Kind.WORD:
@@ -241,7 +213,7 @@ class Reader:
     def _more_words(self) -> bool:
         """Return whether what follows belongs to the same unquoted text, and is no next value or key."""
         after = self.past_blanks()
-        return after.kind is Kind.WORD and not self._key_ahead() and not understood(f"x = {after.text}")
+        return after.kind is Kind.WORD and not self.key_ahead() and not understood(f"x = {after.text}")
 
     def _thousands(self) -> bool:
         """Return whether `,000` follows without a space: 1,000."""
@@ -333,39 +305,6 @@ class Reader:
             self.after_comma = False
         self.key, self.after_comma = outer, False
         return "[" + ", ".join(items) + "]"
-
-    def _key_ahead(self) -> bool:
-        """Return whether `key =` follows."""
-        return self.past_blanks().kind in (Kind.WORD, Kind.STRING) and self.past_blanks(1).text == "="
-
-    def _next(self, start: int, *, newlines: bool = False) -> int:
-        """Return the index of the next token that says something; `newlines`: these say nothing either."""
-        silent = {Kind.BLANK, Kind.NEWLINE, Kind.COMMENT} if newlines else {Kind.BLANK}
-        while self.tokens[start].kind in silent:
-            start += 1
-        return start
-
-    def past_blanks(self, ahead: int = 0, *, newlines: bool = False) -> Token:
-        """Return the next token that says something, or one further `ahead`, without taking it."""
-        index = self._next(self.at, newlines=newlines)
-        for _ in range(ahead):
-            index = self._next(min(index + 1, len(self.tokens) - 1), newlines=newlines)
-        return self.tokens[index]
-
-    def skip(self, *, newlines: bool = False) -> bool:
-        """Skip blanks (and newlines and comments); return whether a newline was among them."""
-        start, self.at = self.at, self._next(self.at, newlines=newlines)
-        return any(token.kind is Kind.NEWLINE for token in self.tokens[start : self.at])
-
-    def peek(self, ahead: int = 0) -> Token:
-        """Return a token without taking it."""
-        return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
-
-    def take(self) -> Token:
-        """Take the next token; the last one stays."""
-        token = self.peek()
-        self.at = min(self.at + 1, len(self.tokens) - 1)
-        return token
 
 
 def _cut(text: str, most: int = 30) -> str:

@@ -62,7 +62,7 @@ def _masked(found: list[Token]) -> Iterator[str]:
             shown = harmless(token.text)
             yield _hidden(token.text) if looks_like_key(token.text.strip("\"'")) else token.text
         else:
-            harm = not shown or looks_like_key(token.text.strip("\"'“”‘’ "))
+            harm = not shown or looks_like_key(token.text.strip("\"'“”\u2018\u2019 "))
             yield _hidden(token.text) if harm else token.text
 
 

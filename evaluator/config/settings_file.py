@@ -15,8 +15,8 @@ from evaluator.config.complaints import validate, validate_partly
 from evaluator.config.declared import Declared, DeclaredSource
 from evaluator.config.document import Document, Table
 from evaluator.config.fields import did_you_mean
-from evaluator.config.positions import Path
 from evaluator.config.plugins import Plugins
+from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
 from evaluator.config.references import References
 from evaluator.config.routes import RouteBuilder
@@ -175,7 +175,9 @@ class _Reader:
             return None
         meant = did_you_mean(str(kind), models)
         hint = f'did you mean "{meant}"?' if meant else f"the types are {known}"
-        message = f'there is no {path[0][:-1] if isinstance(path[0], str) else "type"} of type "{name_shown(str(kind)[:60])}"'
+        message = (
+            f'there is no {path[0][:-1] if isinstance(path[0], str) else "type"} of type "{name_shown(str(kind)[:60])}"'
+        )
         self.problems.append(self.document.at_value((*path, "type"), message, hint))
         return None
 

@@ -6,7 +6,8 @@ This module knows headers and which reader a statement needs. It never knows rul
 import re
 from collections.abc import Callable
 
-from evaluator.config.reader import LINE, Reader, Reading, Slip, understood
+from evaluator.config.reader import LINE, Reader
+from evaluator.config.reading import Reading, Slip, understood
 from evaluator.config.tokens import Kind, tokens
 
 _NAME = re.compile(r"\[{1,2}\s*(.*?)\s*\]{0,2}\s*(?:#.*)?$")

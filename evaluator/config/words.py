@@ -19,7 +19,7 @@ _ZEROS = re.compile(r"([+-]?)0+(\d+(?:\.\d+)?)")
 
 
 def meant_word(text: str, key: str, *, shown: bool) -> tuple[str, str, str]:
-    """Return a message, a hint and the value as correct TOML. Where it may not be `shown`, neither sentence holds it."""
+    """Return a message, a hint and the value as correct TOML; where it may not be `shown`, no sentence holds it."""
     lower = text.lower()
     assign = f"{key} = " if key else ""
     if lower in _TRUE | _FALSE:

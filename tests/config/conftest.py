@@ -102,9 +102,7 @@ def loader(folder: Path) -> Loader:
                 place.unlink(missing_ok=True)
             else:
                 place.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(
-            folder / "evaluator.toml", environ or {}, saved, keep_vanished=keep_vanished, plugins=PLUGINS
-        )
+        return load(folder / "evaluator.toml", environ or {}, saved, keep_vanished=keep_vanished, plugins=PLUGINS)
 
     return load_here
 

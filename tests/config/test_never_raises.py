@@ -12,10 +12,53 @@ from tests.config.conftest import PLUGINS, SETTINGS, rule
 
 WORDS = st.sampled_from(
     [
-        *("[", "]", "[[", "]]", "{", "}", "=", "==", ":", ",", '"', "'", '"""', "'''", "#", "\n", "\r\n", "\t", " ", "\\"),
-        *("rule", "defaults", "sources", "services", "above", "for", "recover", "P0", "query", "severity", "env", "file"),
+        *(
+            "[",
+            "]",
+            "[[",
+            "]]",
+            "{",
+            "}",
+            "=",
+            "==",
+            ":",
+            ",",
+            '"',
+            "'",
+            '"""',
+            "'''",
+            "#",
+            "\n",
+            "\r\n",
+            "\t",
+            " ",
+            "\\",
+        ),
+        *(
+            "rule",
+            "defaults",
+            "sources",
+            "services",
+            "above",
+            "for",
+            "recover",
+            "P0",
+            "query",
+            "severity",
+            "env",
+            "file",
+        ),
         *("5%", "10m", "True", "1_000", ".5", "inf", "nan", "0x1F", "2020-01-01", "“", "”", "ä", "漢", "\0", "\ufeff"),
-        *('"box"', '"cpu"', '"P1"', "[rule.a]\n", 'source = "box"\n', 'query = "cpu"\n', "above = 5\n", 'severity = "P1"\n'),
+        *(
+            '"box"',
+            '"cpu"',
+            '"P1"',
+            "[rule.a]\n",
+            'source = "box"\n',
+            'query = "cpu"\n',
+            "above = 5\n",
+            'severity = "P1"\n',
+        ),
         *("routing_key", "type", "[[rule]]\n", "[rule.a.P0]\n", "a.b.c = 1\n", "labels = { a = { b = [ 1 ] } }\n"),
     ]
 )
@@ -48,7 +91,14 @@ def test_loading_never_raises(rules: bytes, config: bytes, saved: bytes, first: 
 def test_large_files_are_answered_quickly(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "evaluator.toml").write_text(SETTINGS)
-    blobs = [b"x" * 1_000_001, b"a = b\n" * 150_000, b"[" * 900_000, b"a = [" * 150_000, b'a = """' * 140_000, b"\xff" * 9]
+    blobs = [
+        b"x" * 1_000_001,
+        b"a = b\n" * 150_000,
+        b"[" * 900_000,
+        b"a = [" * 150_000,
+        b'a = """' * 140_000,
+        b"\xff" * 9,
+    ]
     for number, blob in enumerate(blobs):
         (tmp_path / "rules" / f"{number}.toml").write_bytes(blob)
     loaded = load(tmp_path / "evaluator.toml", {}, plugins=PLUGINS)

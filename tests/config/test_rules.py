@@ -85,8 +85,10 @@ P3 = { below = "0.1%" }
     assert p0.recover.for_ == 60.0
     assert (p1.for_, p1.datapoints) == (0.0, Datapoints(3, 5))
     assert p2.for_ == 600.0
-    assert p2.recover == Recover(Limit(Op.AT_MOST, pytest.approx(0.01)), 0.0)
-    assert p3.recover.limit == Limit(Op.AT_LEAST, pytest.approx(0.0012))
+    assert p2.recover == Recover(Limit(Op.AT_MOST, 0.01), 0.0)
+    assert p3.recover.limit is not None
+    assert p3.recover.limit.op is Op.AT_LEAST
+    assert p3.recover.limit.value == pytest.approx(0.0012)
 
 
 def test_one_limit_for_several_severities(loader: Loader) -> None:

@@ -56,7 +56,9 @@ def test_values_come_from_variables_and_files(loader: Loader, folder: Path) -> N
     credentials = folder / "credentials"
     credentials.mkdir()
     (credentials / "token").write_text("from systemd")
-    settings = 'instance = { env = "NAME" }\n[web]\ntoken = { file = "token" }\n' + BOX + 'password = { file = "secret" }\n'
+    settings = (
+        'instance = { env = "NAME" }\n[web]\ntoken = { file = "token" }\n' + BOX + 'password = { file = "secret" }\n'
+    )
     loaded = loader(settings=settings, environ={"NAME": "prod", "CREDENTIALS_DIRECTORY": str(credentials)})
     assert errors(loaded) == []
     assert loaded.settings is not None
@@ -118,7 +120,9 @@ def test_a_severity_may_have_a_key_of_its_own(loader: Loader, rule: Text) -> Non
 
 
 def test_a_disabled_pager_is_told_on_the_console(loader: Loader) -> None:
-    settings = BOX + f'[services.x]\nrouting_key = "{KEY}"\n[notifiers.pagerduty]\ntype = "pagerduty"\nenabled = false\n'
+    settings = (
+        BOX + f'[services.x]\nrouting_key = "{KEY}"\n[notifiers.pagerduty]\ntype = "pagerduty"\nenabled = false\n'
+    )
     loaded = loader(settings=settings)
     assert loaded.routes.to("x", Severity.P0) == (CONSOLE,)
     assert loaded.notes == {"x": "[notifiers.pagerduty] is disabled"}
