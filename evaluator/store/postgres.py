@@ -32,21 +32,6 @@ LOCK_SECONDS = 4
 READERS = 5
 """Connections that are kept; as many again may be made for a moment."""
 
-_SETTINGS = "; ".join(
-    [
-        f"SET statement_timeout = '{STATEMENT_SECONDS}s'",
-        f"SET lock_timeout = '{LOCK_SECONDS}s'",
-        # A transaction of a daemon that was frozen must not hold rows for ever.
-        "SET idle_in_transaction_session_timeout = '15s'",
-        # A commit that was reported must outlive a crash of the server; stricter settings stay as they are.
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-        # The server must notice within seconds that we are gone: until then the session of a machine that lost its
-        # power still holds the lock, and the next daemon is refused.
-        "SET tcp_keepalives_idle = 5",
-        "SET tcp_keepalives_interval = 2",
-        "SET tcp_keepalives_count = 3",
-    ]
-)
 _HOLDER = """
     SELECT activity.application_name, activity.client_addr, activity.pid
     FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid)
@@ -131,6 +116,9 @@ class PostgresBackend:
     def hold(self, instance: str) -> None:
         """Take the lock of the only writer; waits a few seconds for a session that is just ending."""
         with self._writing:
+            if self._instance is not None:
+                return
+            # A writer from before the hold has not taken the lock.
             self._drop_writer()
             self._instance = instance
             try:
@@ -233,11 +221,30 @@ def _watch(connection: psycopg.Connection[Any]) -> None:
         watch(connection.fileno())
 
 
+def _settings() -> str:
+    """Return the statements that set a new session's limits."""
+    return "; ".join(
+        [
+            f"SET statement_timeout = '{STATEMENT_SECONDS}s'",
+            f"SET lock_timeout = '{LOCK_SECONDS}s'",
+            # A transaction of a daemon that was frozen must not hold rows for ever.
+            "SET idle_in_transaction_session_timeout = '15s'",
+            # A commit that was reported must outlive a crash of the server; stricter settings stay as they are.
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+            # The server must notice within seconds that we are gone: until then the session of a machine that lost its
+            # power still holds the lock, and the next daemon is refused.
+            "SET tcp_keepalives_idle = 5",
+            "SET tcp_keepalives_interval = 2",
+            "SET tcp_keepalives_count = 3",
+        ]
+    )
+
+
 def _settle(connection: psycopg.Connection[Any], _record: object) -> None:
     """Set a new session's limits. Not by the `options` of the start packet, which poolers refuse."""
     _watch(connection)
     connection.autocommit = True
-    connection.execute(_SETTINGS)
+    connection.execute(_settings())
     connection.autocommit = False
 
 

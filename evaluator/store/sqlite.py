@@ -148,6 +148,8 @@ class SQLiteBackend:
 
     def hold(self, instance: str) -> None:
         """Take the lock beside the file; the kernel gives it back when this process ends, however it ends."""
+        if self._lock is not None:
+            return
         path = Path(f"{self._path}.lock")
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

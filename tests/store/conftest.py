@@ -59,6 +59,13 @@ def database(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the waits for a lock, for tests in which they pass whole."""
+    monkeypatch.setattr("evaluator.store.postgres.LOCK_SECONDS", 1)
+    monkeypatch.setattr("evaluator.store.sqlite.BUSY_SECONDS", 1.0)
+
+
+@pytest.fixture
 def file_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'state' / 'evaluator.db'}"
 

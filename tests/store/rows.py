@@ -94,24 +94,24 @@ def changes(
 
 
 # Any character at all: NUL, the mark of the escape, lone surrogates, and pairs of them that must not become one.
-_any_text = st.text(st.one_of(st.characters(), st.sampled_from("\x00\x1a\ud83d\ude00\udcff0f\\\"'")), max_size=12)
+any_text = st.text(st.one_of(st.characters(), st.sampled_from("\x00\x1a\ud83d\ude00\udcff0f\\\"'")), max_size=12)
 _numbers = st.floats(allow_nan=True, allow_infinity=True)
 # Times are compared by the database, so they are finite.
 _times = st.floats(min_value=0, max_value=4e9)
-_series = st.dictionaries(_any_text, _any_text, max_size=3).map(series_of)
+_series = st.dictionaries(any_text, any_text, max_size=3).map(series_of)
 _severities = st.sampled_from(Severity)
 _ids = st.integers(0, 7).map(lambda number: f"01J{number:023d}")
 _maybe = {"value": st.none() | _numbers, "sample_at": st.none() | _times}
 
 _alerts = st.builds(
     Alert,
-    rule=_any_text, severity=_severities, series=_series, state=st.sampled_from(State), since=_times, active_at=_times,
+    rule=any_text, severity=_severities, series=_series, state=st.sampled_from(State), since=_times, active_at=_times,
     clock=_times, seen=_times, judged=_times, verdict=st.sampled_from(Verdict), known=_times, absent=_numbers,
-    window=st.lists(st.tuples(_times, st.booleans()), max_size=3).map(tuple), edited=st.booleans(), reason=_any_text,
+    window=st.lists(st.tuples(_times, st.booleans()), max_size=3).map(tuple), edited=st.booleans(), reason=any_text,
     **_maybe,
 )  # fmt: skip
 _text_fields = {
-    field.name: _any_text
+    field.name: any_text
     for field in fields(Incident)
     if field.name in {"rule", "service", "title", "why", "limit", "runbook", "dashboard", "description", "rule_at"}
 }
@@ -127,29 +127,29 @@ def _incidents(now: float) -> st.SearchStrategy[Incident]:
             **rest,
         ),
         state=st.sampled_from(IncidentState), closed=closed, id=_ids, group=_series, severity=_severities,
-        opened_at=_times, active_at=_times, updated_at=_times, value=st.none() | _numbers, unit=st.none() | _any_text,
+        opened_at=_times, active_at=_times, updated_at=_times, value=st.none() | _numbers, unit=st.none() | any_text,
         members=st.lists(_series, max_size=2).map(tuple), known_at=_times, blind_told=st.booleans(), **_text_fields,
     )  # fmt: skip
 
 
 _messages = st.builds(
     Message,
-    incident=_any_text, rule=_any_text, service=_any_text, severity=_severities, title=_any_text, why=_any_text,
-    source=_any_text, opened_at=_numbers, at=_times, value=_any_text,
-    limit=_any_text, series=st.lists(_any_text, max_size=2).map(tuple), group=_any_text, rule_at=_any_text,
-    description=_any_text, runbook=_any_text, dashboard=_any_text, closed=_any_text,
-    labels=st.dictionaries(_any_text, _any_text, max_size=2).map(MappingProxyType),
+    incident=any_text, rule=any_text, service=any_text, severity=_severities, title=any_text, why=any_text,
+    source=any_text, opened_at=_numbers, at=_times, value=any_text,
+    limit=any_text, series=st.lists(any_text, max_size=2).map(tuple), group=any_text, rule_at=any_text,
+    description=any_text, runbook=any_text, dashboard=any_text, closed=any_text,
+    labels=st.dictionaries(any_text, any_text, max_size=2).map(MappingProxyType),
 )  # fmt: skip
 
 
 def _deliveries(incidents: list[str]) -> st.SearchStrategy[Delivery]:
     return st.builds(
         Delivery,
-        id=_ids, seq=st.integers(0, 2**62), incident=st.sampled_from(["", *incidents]), notifier=_any_text,
-        service=_any_text, severity=_severities, action=st.sampled_from(Action), dedup_key=_any_text,
-        message=_messages, created_at=_times, due_at=_times, routing_key=_any_text,
+        id=_ids, seq=st.integers(0, 2**62), incident=st.sampled_from(["", *incidents]), notifier=any_text,
+        service=any_text, severity=_severities, action=st.sampled_from(Action), dedup_key=any_text,
+        message=_messages, created_at=_times, due_at=_times, routing_key=any_text,
         state=st.sampled_from(DeliveryState), attempts=st.integers(0, 1000), accepted=st.integers(0, 1000),
-        accepted_at=st.none() | _times, told=st.booleans(), claimed=st.booleans(), error=_any_text,
+        accepted_at=st.none() | _times, told=st.booleans(), claimed=st.booleans(), error=any_text,
     )  # fmt: skip
 
 
@@ -159,13 +159,13 @@ def any_changes(draw: st.DrawFn, now: float = NOW) -> Changes:
     some = changes(
         alerts=tuple(draw(st.lists(_alerts, max_size=3))),
         incidents=tuple(draw(st.lists(_incidents(now), max_size=3))),
-        series=tuple(draw(st.lists(st.builds(Remembered, _any_text, _series, _numbers), max_size=2))),
-        judged=tuple(draw(st.lists(st.builds(Judged, _any_text, _times, _any_text, _any_text), max_size=2))),
-        files=tuple(draw(st.lists(st.builds(RuleFile, _any_text, _any_text, _times), max_size=2))),
+        series=tuple(draw(st.lists(st.builds(Remembered, any_text, _series, _numbers), max_size=2))),
+        judged=tuple(draw(st.lists(st.builds(Judged, any_text, _times, any_text, any_text), max_size=2))),
+        files=tuple(draw(st.lists(st.builds(RuleFile, any_text, any_text, _times), max_size=2))),
     )
     known = list(some.incidents)
     some.deliveries = {row.id: row for row in draw(st.lists(_deliveries(known), max_size=3))}
     if known:
-        event = st.builds(Event, st.sampled_from(known), _times, st.sampled_from(EventKind), _any_text)
+        event = st.builds(Event, st.sampled_from(known), _times, st.sampled_from(EventKind), any_text)
         some.events = draw(st.lists(event, max_size=4))
     return some

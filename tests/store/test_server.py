@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from evaluator.store import postgres
 from evaluator.store import store as store_module
 from evaluator.store.errors import CommitFailed, Reason, StoreUnavailable
 from evaluator.store.store import Store, open_store
@@ -21,7 +20,7 @@ from tests.store.servers import PostgresServer, free_port
 
 
 @pytest.fixture
-def fragile(server: PostgresServer, fragile_url: str) -> Iterator[Store]:
+def fragile(impatient: None, server: PostgresServer, fragile_url: str) -> Iterator[Store]:
     """Give a store that a daemon holds, on a server that runs again whatever the test does to it."""
     with open_store(fragile_url, instance="production") as opened:
         opened.commit(changes(alerts=(an_alert(reason="before"),)))
@@ -216,4 +215,4 @@ def test_the_server_is_told_to_end_what_lasts(fragile: Store) -> None:
     found = fragile._backend.write(
         lambda connection: [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names], 5
     )
-    assert found == [f"{postgres.LOCK_SECONDS}s", "15s", "5", "evaluator production"]
+    assert found == ["1s", "15s", "5", "evaluator production"]

@@ -42,7 +42,7 @@ def refusal(url: str, **how: bool | str) -> StoreUnavailable:
 
 def test_a_kill_at_any_moment_leaves_whole_commits(url: str) -> None:
     chance = random.Random(7)
-    for _ in range(5):
+    for _ in range(4):
         with subprocess.Popen([sys.executable, str(WRITER), url], stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
             last = int(writer.stdout.readline())
@@ -92,7 +92,7 @@ def test_readers_are_not_held_up_by_the_writer(store: Store) -> None:
     assert done.is_set()
 
 
-def test_a_second_daemon_is_refused_and_the_first_goes_on(url: str) -> None:
+def test_a_second_daemon_is_refused_and_the_first_goes_on(impatient: None, url: str) -> None:
     with open_store(url, instance="production") as first:
         said = refusal(url, instance="production")
         assert said.reason is Reason.LOCKED
@@ -104,7 +104,17 @@ def test_a_second_daemon_is_refused_and_the_first_goes_on(url: str) -> None:
         assert next_one.load(NOW).alerts == [an_alert()]
 
 
-def test_a_killed_daemon_leaves_no_lock(url: str) -> None:
+def test_holding_twice_is_holding_once(impatient: None, url: str) -> None:
+    with open_store(url) as store:
+        store.commit(changes(alerts=(an_alert(),)))
+        store.hold("production")
+        store.hold("production")
+        store.commit(changes(alerts=(an_alert(reason="after"),)))
+        assert refusal(url, instance="other").reason is Reason.LOCKED
+        assert store.load(NOW).alerts == [an_alert(reason="after")]
+
+
+def test_a_killed_daemon_leaves_no_lock(impatient: None, url: str) -> None:
     with subprocess.Popen([sys.executable, str(WRITER), url], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
@@ -243,7 +253,7 @@ def test_a_file_that_was_replaced_is_not_written(file_url: str, tmp_path: Path) 
         assert not path.exists()
 
 
-def test_a_lock_of_another_process_ends_the_wait(file_url: str, tmp_path: Path) -> None:
+def test_a_lock_of_another_process_ends_the_wait(impatient: None, file_url: str, tmp_path: Path) -> None:
     with open_store(file_url) as store:
         other = sqlite3.connect(tmp_path / "state" / "evaluator.db", isolation_level=None)
         with contextlib.closing(other):
@@ -251,7 +261,7 @@ def test_a_lock_of_another_process_ends_the_wait(file_url: str, tmp_path: Path) 
             begin = time.perf_counter()
             with pytest.raises(CommitFailed) as caught:
                 store.commit(changes(alerts=(an_alert(),)))
-            assert 3 < time.perf_counter() - begin < 9
+            assert 0.5 < time.perf_counter() - begin < 9
             assert caught.value.reason is Reason.LOCKED
             store.check()
         store.commit(changes(alerts=(an_alert(),)))
