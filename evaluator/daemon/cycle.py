@@ -69,7 +69,9 @@ class Cycles:
         results = await self._ask(source, queries, slot)
         duration = self._clock.monotonic() - started
         declared = self._equipment.settings.sources.get(source)
-        up = self._sightings.polled(source, declared.type if declared else "", results, slot, duration)
+        up = self._sightings.polled(
+            source, declared.type if declared else "", zip(queries, results, strict=True), slot, duration
+        )
         self._count(source, results, slot, duration, up=up)
         return results
 

@@ -3,13 +3,23 @@
 This module remembers. It never judges; all of it is lost at a restart, and nobody misses it.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from evaluator.engine.conditions import nearest_row
-from evaluator.engine.rules import Rule
+from evaluator.engine.rules import Query, Rule
 from evaluator.engine.samples import PollFailed, PollResult, series_of, series_text
 from evaluator.web.view import RuleStatus, SourceStatus
+
+Answer = tuple[Query, PollResult]
+"""What was asked, and what came."""
+
+
+def asks_whether_up(query: Query) -> bool:
+    """Return whether a query is for the measure `up`, which each source has."""
+    fields = json.loads(query.spec)
+    return isinstance(fields, dict) and fields.get("measure") == "up"
 
 
 @dataclass(slots=True)
@@ -19,16 +29,22 @@ class Sightings:
     sources: dict[str, SourceStatus] = field(default_factory=dict)
     rules: dict[str, RuleStatus] = field(default_factory=dict)
 
-    def polled(self, source: str, type_: str, results: Iterable[PollResult], now: float, duration: float) -> bool:
-        """Note a poll of a source and return whether it is up: it answered anything, or failed in no query."""
+    def polled(self, source: str, type_: str, answers: Iterable[Answer], now: float, duration: float) -> bool:
+        """Note a poll of a source and return whether it is up: it answered anything, or failed in no query.
+
+        An `up` that answers 0 is the source's own word that it is down.
+        """
         failures = []
-        good = False
-        for result in results:
+        good = said_down = False
+        for query, result in answers:
             if isinstance(result, PollFailed):
                 failures.append(result)
+            elif asks_whether_up(query):
+                said_down = said_down or 0.0 in result.values
             else:
                 good = True
-        up = good or not failures
+        up = good or not (failures or said_down)
+        error = failures[0].message if failures else f"{source} does not answer"
         before = self.sources.get(source, SourceStatus(source, type_))
         self.sources[source] = replace(
             before,
@@ -36,7 +52,7 @@ class Sightings:
             up=up,
             last_good=now if up else before.last_good,
             last_poll=now,
-            error=failures[0].message if failures and not up else "",
+            error="" if up else error,
             duration=duration,
         )
         return up

@@ -63,7 +63,6 @@ class Picture:
             sources=tuple(self._source(name) for name in settings.sources),
             backlog=self.backlog(),
             problems=self._problems(),
-            store_error=self._ledger.error,
             notes=dict(self._equipment.loaded.notes),
         )
 

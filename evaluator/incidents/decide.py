@@ -11,7 +11,6 @@ from evaluator.engine.alerts import Alert, State, Verdict
 from evaluator.engine.evaluate import Cause, Evaluation
 from evaluator.engine.rules import Mode, Rule
 from evaluator.engine.samples import Series, series_text
-from evaluator.engine.wording import limit_text
 from evaluator.incidents.announce import (
     Circumstances,
     announce_changed,
@@ -143,16 +142,18 @@ def _go_on(occasion: Occasion, before: Incident, alerts: Sequence[Alert], breach
 
 
 def _seen_now(before: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident:
-    """Return the incident with the value, the members and the sight of now."""
+    """Return the incident with the title, the value, the members and the sight of now."""
     worst = worst_of(rule, alerts)
+    shown = told_of(before, rule, alerts)
     still = {alert.series for alert in alerts}
     # A series that fires again, but does not breach in this evaluation, is no member before it does.
     members = tuple(series for series in before.members if series in still)
     fresh = {alert.series for alert in alerts if alert.state is State.FIRING and alert.verdict is Verdict.BREACH}
     return replace(
         before,
+        title=shown.title,
         value=worst.alert.value if worst else before.value,
-        limit=limit_text(worst.tier.limit, rule.unit) if worst else before.limit,
+        limit=shown.limit,
         members=tuple(sorted({*members, *fresh})),
         known_at=max(before.known_at, *(alert.known for alert in alerts)),
     )

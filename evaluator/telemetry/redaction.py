@@ -12,6 +12,9 @@ from pydantic import SecretBytes, SecretStr
 
 HIDDEN = "***"
 
+LONGEST_LINE = 4_000
+"""Characters of one line that are worth writing to a log."""
+
 # A dedup_key is no secret, so `key` alone does not count; a key that opens something has a word before it.
 _NAMES = (
     r"(?:[\w-]*[_-])?"
@@ -34,7 +37,16 @@ def secret_name(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """Return the text without the secrets in it: user and password of URLs, `token=...`, `Authorization: ...`."""
+    """Return the text without the secrets in it: user and password of URLs, `token=...`, `Authorization: ...`.
+
+    Lines are cut after `LONGEST_LINE` characters: the patterns take quadratic time on one long word.
+    """
+    return "\n".join(_redact_line(line) for line in text.split("\n"))
+
+
+def _redact_line(text: str) -> str:
+    if len(text) > LONGEST_LINE:
+        text = f"{text[:LONGEST_LINE]}…"
     text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)
     return _BEARER.sub(rf"\g<scheme>{HIDDEN}", text)
