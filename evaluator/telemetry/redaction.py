@@ -16,15 +16,14 @@ LONGEST_LINE = 4_000
 """Characters of one line that are worth writing to a log."""
 
 # A dedup_key is no secret, so `key` alone does not count; a key that opens something has a word before it.
-_NAMES = (
-    r"(?:[\w-]*[_-])?"
+_WORDS = (
     r"(?:(?:routing|integration|service|api|access|secret|secret[_-]?access|private)[_-]?key"
     r"|token|password|passwd|pwd|secret|authorization|cookie|credentials?|signature)"
 )
-_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_SECRET_NAME = re.compile(rf"(?:[\w-]*[_-])?{_WORDS}", re.IGNORECASE)
 _USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#'\"@]*(?:@[^\s/?#'\"@]*)*@", re.IGNORECASE)
 _ASSIGNED = re.compile(
-    rf"(?P<name>\b{_NAMES}['\"]?\s*[=:]\s*)(?P<scheme>(?:bearer|basic|token)\s+)?"
+    rf"(?P<name>(?<![^\W_]){_WORDS}['\"]?\s*[=:]\s*)(?P<scheme>(?:bearer|basic|token)\s+)?"
     r"(?:\"[^\"]*\"|'[^']*'|[^\s'\"&,;)}>\]]+)",
     re.IGNORECASE,
 )
