@@ -259,8 +259,8 @@ def test_a_user_without_a_right_loses_only_the_query_that_needs_it(server: redis
 
 
 def test_a_server_without_a_free_connection_is_unavailable_and_not_down() -> None:
-    with servers.redis("--maxclients", "1") as url, redis_py.Redis.from_url(url) as client:
-        client.ping()
+    with servers.redis() as url, redis_py.Redis.from_url(url) as client:
+        client.config_set("maxclients", 1)
         (answer,) = ask(url, {"measure": "up"})
         assert isinstance(answer, PollFailed)
         # Whether its last words arrive before its reset is a race.
