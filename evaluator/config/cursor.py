@@ -3,6 +3,9 @@
 This module knows tokens. It never knows what is right or wrong in TOML.
 """
 
+import re
+
+from evaluator.config.reading import understood
 from evaluator.config.tokens import Kind, Token, tokens
 
 
@@ -51,3 +54,26 @@ class Cursor:
         token = self.peek()
         self.at = min(self.at + 1, len(self.tokens) - 1)
         return token
+
+    def words_end(self, last: Token, *, line: bool) -> int:
+        """Take the words of an unquoted text, or the rest of the `line`; return where it ends."""
+        while not self.key_ahead():
+            after = self.past_blanks()
+            alone = line and after.kind not in (Kind.NEWLINE, Kind.COMMENT, Kind.END)
+            if not alone and after.kind is not Kind.WORD:
+                break
+            if after.text in {",", ";"} and self.past_blanks(1).kind in (Kind.NEWLINE, Kind.COMMENT, Kind.END):
+                break
+            self.skip()
+            last = self.take()
+        return last.end
+
+    def more_words(self) -> bool:
+        """Return whether what follows belongs to the same unquoted text, and is no next value or key."""
+        after = self.past_blanks()
+        return after.kind is Kind.WORD and not self.key_ahead() and not understood(f"x = {after.text}")
+
+    def thousands(self) -> bool:
+        """Return whether `,000` follows without a space: 1,000."""
+        comma, digits = self.peek(), self.peek(1)
+        return comma.text == "," and re.fullmatch(r"\d{3}", digits.text) is not None and comma.end == digits.start

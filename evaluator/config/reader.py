@@ -124,12 +124,15 @@ class Reader(Cursor):
             self.take()
             self.slip(sign, f"TOML has `=` here, not `{sign.text}`", f"write {key} = ...")
             return key if _BARE.fullmatch(key) else None
-        if sign.text in {">", "<", ">=", "<="}:
+        if sign.text in {">", "<", ">=", "<="} and len(words) == 1:
             self.take()
             name = {">": "above", "<": "below", ">=": "at_least", "<=": "at_most"}[sign.text]
             self.slip(sign, f"`{sign.text}` is no sign of TOML", f"a limit is a key: write {name} = ...")
             return key if _BARE.fullmatch(key) else None
-        if len(words) > 1 and _BARE.fullmatch(key):
+        if sign.text in {"{", "["} and len(words) == 1 and _BARE.fullmatch(key):
+            self.slip(words[0], f"the `=` after `{key}` is missing", f"write {key} = ...")
+            return key
+        if len(words) == 2 and _BARE.fullmatch(key) and sign.kind in (Kind.NEWLINE, Kind.COMMENT, Kind.END):
             self.slip(words[0], f"the `=` after `{key}` is missing", f"write {key} = ...")
             self.at = self.tokens.index(words[1])
             return key
@@ -139,7 +142,10 @@ class Reader(Cursor):
             self.slip(sign, "TOML has `=` here, not `:`", f"write {name} = ...")
             self.go_to(sign.end)
             return name
-        self.slip(words[0], f"`{_cut(key)}` stands here alone", LINE)
+        if len(words) == 1 and sign.kind in (Kind.NEWLINE, Kind.COMMENT, Kind.END):
+            self.slip(words[0], f"`{_cut(key)}` stands here alone", LINE)
+        else:
+            self.slip(words[0], "this is not TOML", LINE, end=words[-1].end)
         return None
 
     def value(self) -> str:
@@ -187,43 +193,20 @@ class Reader(Cursor):
 
     def _word(self, token: Token) -> str:
         """Return a value that is written without quotes."""
-        if understood(f"x = {token.text}") and not self._more_words():
-            if self._thousands():
+        if understood(f"x = {token.text}") and not self.more_words():
+            if self.thousands():
                 return self._with_thousands(token)
             return token.text
-        end = self._words_end(token)
+        end = self.words_end(token, line=not self.nesting)
         text = self.text[token.start : end]
         message, hint, meant = meant_word(text, self.key, shown=self.shows(self.key or self.outermost))
         self.slip(token, message, hint, end=end)
         return meant
 
-    def _words_end(self, last: Token) -> int:
-        """Take the words of an unquoted text, on a line of its own up to the line's end; return where it ends."""
-        while not self.key_ahead():
-            after = self.past_blanks()
-            alone = not self.nesting and after.kind not in (Kind.NEWLINE, Kind.COMMENT, Kind.END)
-            if not alone and after.kind is not Kind.WORD:
-                break
-            if after.text in {",", ";"} and self.past_blanks(1).kind in (Kind.NEWLINE, Kind.COMMENT, Kind.END):
-                break
-            self.skip()
-            last = self.take()
-        return last.end
-
-    def _more_words(self) -> bool:
-        """Return whether what follows belongs to the same unquoted text, and is no next value or key."""
-        after = self.past_blanks()
-        return after.kind is Kind.WORD and not self.key_ahead() and not understood(f"x = {after.text}")
-
-    def _thousands(self) -> bool:
-        """Return whether `,000` follows without a space: 1,000."""
-        comma, digits = self.peek(), self.peek(1)
-        return comma.text == "," and re.fullmatch(r"\d{3}", digits.text) is not None and comma.end == digits.start
-
     def _with_thousands(self, token: Token) -> str:
         """Return a number that was written with commas."""
         last = token
-        while self._thousands():
+        while self.thousands():
             self.take()
             last = self.take()
         number = self.text[token.start : last.end].replace(",", "")

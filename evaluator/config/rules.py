@@ -48,10 +48,14 @@ def read_rules(document: Document, declared: Declared) -> RuleFile:
 
 
 def _trusted(problem: Problem, document: Document) -> bool:
-    """Return whether a problem is not a mere echo of a slip on its line."""
-    slips = [slip.column for slip in document.problems if slip.line == problem.line]
+    """Return whether a problem is not a mere echo of a slip on its line.
+
+    A value that only lacks its quotes can be judged all the same; what stands behind a slip may have moved.
+    """
+    slips = [slip for slip in document.problems if slip.line == problem.line]
     if slips:
-        return problem.column < min(slips)
+        first = min(slips, key=lambda slip: slip.column)
+        return problem.column < first.column + first.message.endswith("needs quotes")
     return problem.line not in document.slipped
 
 

@@ -79,7 +79,7 @@ def test_no_settings_is_one_sentence(app: typer.Typer, place: Path) -> None:
 
 
 def test_json_for_machines(app: typer.Typer, place: Path) -> None:
-    (place / "rules" / "a.toml").write_text(RULE.replace("90", "9o"))
+    (place / "rules" / "a.toml").write_text(RULE.replace("90", "True"))
     result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 2
     answer = json.loads(result.stdout)
