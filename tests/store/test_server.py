@@ -125,15 +125,6 @@ def test_a_row_that_another_session_keeps_locked_ends_the_wait(fragile: Store, f
     fragile.commit(changes(alerts=(an_alert(reason="after"),)))
 
 
-def test_a_server_that_may_only_be_read(fragile: Store, fragile_url: str) -> None:
-    with psycopg.connect(fragile_url.replace("+psycopg", ""), autocommit=True) as admin:
-        name = fragile_url.rpartition("/")[2]
-        admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
-    with open_store(fragile_url, read_only=True) as reader, pytest.raises(CommitFailed) as caught:
-        reader.commit(changes(alerts=(an_alert(),)))
-    assert caught.value.reason is Reason.READONLY
-
-
 def test_a_role_without_rights_is_told_so(fragile_url: str) -> None:
     with psycopg.connect(fragile_url.replace("+psycopg", ""), autocommit=True) as admin:
         admin.execute("CREATE ROLE guest LOGIN PASSWORD 'hunter22'")
