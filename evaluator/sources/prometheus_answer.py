@@ -13,7 +13,8 @@ import urllib3
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
-from evaluator.sources.prometheus_http import Call, Document, Matrix, Row, Scalar, Text, TooBigError, Vector
+from evaluator.sources.prometheus_document import Document, Matrix, Row, Scalar, Text, Vector, decode
+from evaluator.sources.prometheus_http import Call, TooBigError
 from evaluator.sources.weather import reason_of, said
 
 WEATHER = (
@@ -148,7 +149,7 @@ def _complaint(document: Document) -> PollFailed:
 def _document(body: bytes) -> Document | None:
     """Return the document of an error, or `None`."""
     try:
-        return msgspec.json.decode(body, type=Document)
+        return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

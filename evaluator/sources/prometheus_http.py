@@ -22,6 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 from urllib3.util.retry import Retry
 
+from evaluator.sources.prometheus_document import Document, decode
 from evaluator.sources.prometheus_query import PrometheusSettings
 
 _CHUNK = 1 << 18
@@ -31,54 +32,6 @@ _ERROR_SIZE = 1 << 16
 
 class TooBigError(Exception):
     """The answer is larger than the settings allow."""
-
-
-class Row(msgspec.Struct, gc=False):
-    """A series of an answer: an instant vector has `value`, a range `values`, native histograms the others."""
-
-    metric: dict[str, str]
-    value: tuple[float, str] | None = None
-    values: list[tuple[float, str]] = []
-    histogram: Any = None
-    histograms: Any = None
-
-
-class Vector(msgspec.Struct, tag_field="resultType", tag="vector"):
-    """`data` of an instant vector."""
-
-    result: list[Row]
-
-
-class Matrix(msgspec.Struct, tag_field="resultType", tag="matrix"):
-    """`data` of a range."""
-
-    result: list[Row]
-
-
-class Scalar(msgspec.Struct, tag_field="resultType", tag="scalar"):
-    """`data` of a scalar."""
-
-    result: tuple[float, str]
-
-
-class Text(msgspec.Struct, tag_field="resultType", tag="string"):
-    """`data` of a string."""
-
-    result: tuple[float, str]
-
-
-class Document(msgspec.Struct):
-    """The body of every answer of the HTTP API (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
-
-    status: str
-    data: Vector | Matrix | Scalar | Text | None = None
-    errorType: str = ""  # noqa: N815 - the API's own spelling.
-    error: str = ""
-    warnings: list[str] = []
-    infos: list[str] = []
-
-
-_decode = msgspec.json.Decoder(Document).decode
 
 
 class Call:
@@ -188,7 +141,7 @@ class _Answer(requests.Response):
     def json(self, **_: Any) -> Any:  # noqa: ANN401 - the package wants plain dictionaries.
         """Return `{"data": {"result": …}}`, the rows as `Row`."""
         call = _CURRENT.call
-        call.document = _decode(self.content)
+        call.document = decode(self.content)
         return {"data": {"result": None if call.document.data is None else call.document.data.result}}
 
 

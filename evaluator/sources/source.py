@@ -44,8 +44,8 @@ class SourceType(Protocol):
     """The keys of `[sources.NAME]` besides `type` and `enabled`; unknown keys must be forbidden."""
     Query: ClassVar[type[BaseModel]]
     """The keys of a rule's `query`; unknown keys must be forbidden. A model with a class variable
-    `shorthand: ClassVar[str]` also takes a plain string, for the field of that name. A `period` field of seconds becomes
-    the query's step."""
+    `shorthand: ClassVar[str]` also takes a plain string, for the field of that name. A `period` field of seconds
+    becomes the query's step."""
 
     def __call__(self, name: str, settings: BaseModel) -> Source:
         """Return an adapter for the source of this name. `settings` is an instance of `Settings`."""
