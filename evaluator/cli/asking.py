@@ -14,6 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from evaluator.config.load import Loaded, load
+from evaluator.config.settings import Settings
 from evaluator.telemetry.redaction import redact_text
 from evaluator.web.guard import is_loopback
 
@@ -88,6 +89,15 @@ def find(url: str | None, config: Path | None) -> tuple[Daemon, Loaded | None]:
         # The daemon runs with secrets that this shell may not have; where it listens can be read without them.
         return Daemon(address(_listen_of(loaded.path) or DEFAULT_LISTEN)), loaded
     return Daemon(address(settings.web.listen), settings.web.token), loaded
+
+
+def settings_of(config: Path | None) -> Settings:
+    """Return the settings, for a command that needs the store; `Unanswered` where they cannot be used."""
+    loaded = load(config, os.environ)
+    if loaded.settings is None:
+        wrong = next((problem.headline for problem in loaded.problems if problem.error), "")
+        raise Unanswered(f"the settings cannot be used; `evaluator check` says why: {wrong}")
+    return loaded.settings
 
 
 def _listen_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evaluator import __version__
-from evaluator.cli import check, incidents, run, schema, status
+from evaluator.cli import check, incidents, resolve, run, schema, status
 from evaluator.cli import eval as evaluate
 
 app = typer.Typer(
@@ -34,5 +34,5 @@ def main(
     """Do one thing; see `evaluator COMMAND --help`."""
 
 
-for command in (run, check, evaluate, status, incidents, schema):
+for command in (run, check, evaluate, status, incidents, resolve, schema):
     command.register(app)

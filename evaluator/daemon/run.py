@@ -24,6 +24,7 @@ from evaluator.daemon.equipment import Equipment
 from evaluator.daemon.heartbeat import Heartbeat
 from evaluator.daemon.housekeeping import keep_counting, keep_forgetting
 from evaluator.daemon.ledger import Ledger
+from evaluator.daemon.orders import keep_obeying
 from evaluator.daemon.poller import Poller
 from evaluator.daemon.reload import Reloader, files_changed
 from evaluator.daemon.sightings import Sightings
@@ -178,6 +179,7 @@ class Daemon:
             "gauges": keep_counting(self.picture, self.metrics),
             "heartbeat": self.heartbeat.run(),
             "ledger": self.ledger.keep_trying(),
+            "orders": keep_obeying(self.equipment, self.ledger, self.store, self.clock),
             "reloading": self.reloader.run(),
             "watchdog": self._watchdog(),
             "watching": watch(self._places, lambda: self.reloader.ask(keep_vanished=True)),

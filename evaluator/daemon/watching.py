@@ -38,7 +38,7 @@ async def watch(places: Callable[[], tuple[Path, Path]], changed: Callable[[], N
     """Call `changed` when the settings file or a rule file has changed; for ever. `places` are both, as of now."""
     last = await asyncio.to_thread(fingerprint, *places())
     while True:
-        await _hint(*places())
+        await _hint(places()[1])
         now = await asyncio.to_thread(fingerprint, *places())
         if now != last:
             await asyncio.sleep(SETTLE)
@@ -46,13 +46,15 @@ async def watch(places: Callable[[], tuple[Path, Path]], changed: Callable[[], N
             changed()
 
 
-async def _hint(settings: Path, rules: Path) -> None:
-    """Wait until the kernel tells of a change, or it is time to look anyway."""
-    folders = [folder for folder in {settings.parent, rules} if folder.is_dir()]
+async def _hint(rules: Path) -> None:
+    """Wait until the kernel tells of a change below the rules, or it is time to look anyway.
+
+    The settings' own folder is not watched: it may be anything, as large as a checkout or half unreadable.
+    """
     stop = asyncio.Event()
     timer = asyncio.get_running_loop().call_later(LOOK_EVERY, stop.set)
     try:
-        async for _ in awatch(*folders, watch_filter=_matters, stop_event=stop, debounce=200, step=50):
+        async for _ in awatch(rules, watch_filter=_matters, stop_event=stop, debounce=200, step=50):
             return
     except (OSError, RuntimeError) as error:
         # Out of inotify watches, or a folder that vanished meanwhile: then looking has to do.

@@ -3,11 +3,12 @@
 This module knows which rows there are. It never knows SQL.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from evaluator.engine.alerts import Alert, AlertKey
 from evaluator.engine.samples import Series
+from evaluator.incidents.commands import Command
 from evaluator.incidents.deliveries import Delivery
 from evaluator.incidents.incident import Event, Incident
 
@@ -63,12 +64,11 @@ class Changes:
     events: list[Event] = field(default_factory=list)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     files: dict[str, RuleFile | None] = field(default_factory=dict)
+    commands: dict[str, Command | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Return whether there is anything to write."""
-        return bool(
-            self.alerts or self.series or self.judged or self.incidents or self.events or self.deliveries or self.files
-        )
+        return any(getattr(self, rows.name) for rows in fields(self))
 
     def add(self, newer: "Changes") -> None:
         """Take newer changes on top of these."""
@@ -79,6 +79,7 @@ class Changes:
         self.events.extend(newer.events)
         self.deliveries.update(newer.deliveries)
         self.files.update(newer.files)
+        self.commands.update(newer.commands)
 
 
 @dataclass(slots=True)

@@ -51,6 +51,7 @@ class EventKind(StrEnum):
     BLIND = "blind"
     SIGHTED = "sighted"
     ACKNOWLEDGED = "acknowledged"
+    COMMANDED = "commanded"
     RESOLVED = "resolved"
     SENT = "sent"
     REFUSED = "refused"

@@ -27,7 +27,7 @@ CLOSE_SENTENCES = {
     CloseReason.REMOVED: "its rule was removed",
     CloseReason.OFF: "its rule was switched off",
     CloseReason.SHADOW: 'its rule was switched to mode = "shadow"',
-    CloseReason.RESOLVED_BY_HUMAN: "somebody resolved it",
+    CloseReason.RESOLVED_BY_HUMAN: "somebody resolved it by hand",
 }
 """Why an incident ended, for people."""
 

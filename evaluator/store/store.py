@@ -13,8 +13,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from evaluator.incidents.changes import Changes, Saved
+from evaluator.incidents.commands import Command
 from evaluator.incidents.incident import Event, Incident
-from evaluator.store import alerts, deliveries, files, incidents, judged, migrate, series
+from evaluator.store import alerts, commands, deliveries, files, incidents, judged, migrate, series
 from evaluator.store.backend import Backend, T, Work
 from evaluator.store.errors import CommitFailed, Reason, StoreUnavailable
 from evaluator.store.postgres import PostgresBackend
@@ -80,6 +81,10 @@ class Store:
         return self._read(
             lambda connection: incidents.newest(connection, limit, before, open_only=open_only), READ_SECONDS
         )
+
+    def commands(self) -> list[Command]:
+        """Return what people ask for and is not carried out yet, the oldest first; raises `StoreUnavailable`."""
+        return self._read(commands.load, READ_SECONDS)
 
     def prune(self, before: float) -> int:
         """Forget incidents that ended before this time, with their timelines and deliveries; return how many.
@@ -154,6 +159,7 @@ def _write(connection: Connection, changes: Changes) -> None:
     series.write(connection, changes.series)
     judged.write(connection, changes.judged)
     files.write(connection, changes.files)
+    commands.write(connection, changes.commands)
 
 
 def _load(connection: Connection, now: float) -> Saved:

@@ -4,6 +4,7 @@ A module for each kind of row declares its own table; importing this one makes s
 """
 
 from evaluator.store.alerts import ALERTS
+from evaluator.store.commands import COMMANDS
 from evaluator.store.deliveries import DELIVERIES
 from evaluator.store.files import FILES
 from evaluator.store.incidents import EVENTS, INCIDENTS
@@ -11,4 +12,4 @@ from evaluator.store.judged import JUDGED
 from evaluator.store.schema import METADATA
 from evaluator.store.series import SERIES
 
-__all__ = ["ALERTS", "DELIVERIES", "EVENTS", "FILES", "INCIDENTS", "JUDGED", "METADATA", "SERIES"]
+__all__ = ["ALERTS", "COMMANDS", "DELIVERIES", "EVENTS", "FILES", "INCIDENTS", "JUDGED", "METADATA", "SERIES"]

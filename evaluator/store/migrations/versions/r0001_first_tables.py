@@ -1,4 +1,4 @@
-"""The first tables: alerts, series, judged, incidents, events, deliveries, files.
+"""The first tables: alerts, series, judged, incidents, events, deliveries, files, commands.
 
 A migration spells its columns out. It never imports the tables of today, which will change.
 """
@@ -53,6 +53,13 @@ def _alerts_and_rules() -> None:
         "judged", *_key("judged"), _need("rule"), _need("at", sa.Double()), _need("identity"), _need("mode")
     )
     op.create_table("files", *_key("files"), _need("path"), _need("text"), _need("loaded_at", sa.Double()))
+    op.create_table(
+        "commands",
+        *_key("commands", "id"),
+        *(_need(name) for name in ("kind", "incident", "by")),
+        _need("at", sa.Double()),
+        _need("note"),
+    )
 
 
 def _incidents() -> None:

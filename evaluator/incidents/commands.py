@@ -1,0 +1,30 @@
+"""What people ask of incidents, as rows: whoever asks writes one, and only the daemon that judges carries it out.
+
+This module knows the row. What it does is decided in `obey`; where one comes from is nobody's business here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CommandKind(StrEnum):
+    """What is asked for."""
+
+    RESOLVE = "resolve"
+    """Close an incident although nothing says that it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Somebody's wish, until it is carried out."""
+
+    id: str
+    """A ULID: commands are carried out in the order in which they were written."""
+    kind: CommandKind
+    incident: str
+    by: str
+    """Who asks: a user's name."""
+    at: float
+    """Seconds since the epoch."""
+    note: str = ""
+    """Why, in their words."""

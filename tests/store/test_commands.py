@@ -1,0 +1,14 @@
+"""Commands wait in the store until they are carried out."""
+
+from evaluator.incidents.changes import Changes
+from evaluator.incidents.commands import Command, CommandKind
+from evaluator.store.store import Store
+
+
+def test_a_command_waits_until_it_is_carried_out(store: Store) -> None:
+    first, second = (Command(f"c{n}", CommandKind.RESOLVE, "01J", "ada", 1.0, "note \x00") for n in (1, 2))
+    store.commit(Changes(commands={"c2": second}))
+    store.commit(Changes(commands={"c1": first}))
+    assert store.commands() == [first, second]
+    store.commit(Changes(commands={"c1": None}))
+    assert store.commands() == [second]
