@@ -17,6 +17,7 @@ from evaluator.config.fields import did_you_mean
 from evaluator.config.keys import LATER
 from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
+from evaluator.config.secrecy import without_keys
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -175,7 +176,7 @@ def sentence(details: ErrorDetails) -> tuple[str, str]:
 
 def unknown_key(document: Document, path: Path, known: set[str]) -> Problem:
     """Return the problem for a key that nobody knows, or that only a later version knows."""
-    key = str(path[-1])
+    key = without_keys(str(path[-1])) if document.source.settings else str(path[-1])
     if key in LATER:
         hint = "remove it until a version that does"
         return document.at_key(path, f"`{key}` is not understood by this version of evaluator yet", hint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from evaluator.config.positions import Definition, Path, Positions, positions_of
 from evaluator.config.problems import Problem
 from evaluator.config.reading import understood
-from evaluator.config.secrecy import harmless
+from evaluator.config.secrecy import discreet, harmless
 from evaluator.config.slips import read_statement
 from evaluator.config.statements import Statement, statements
 from evaluator.config.text import SourceText, Span, decode
@@ -82,6 +82,7 @@ def read_document(file: str, raw: bytes, *, settings: bool = False) -> Document:
 def _read_broken(source: SourceText) -> Document:
     """Read a file that TOML does not understand, statement by statement."""
     shows: Callable[[str], bool] = harmless if source.settings else lambda _key: True
+    say: Callable[[str], str] = discreet if source.settings else str
     problems: list[Problem] = []
     lines: list[str] = []
     slipped: set[int] = set()
@@ -99,7 +100,8 @@ def _read_broken(source: SourceText) -> Document:
             continue
         reading = read_statement(statement.text, shows)
         problems += [
-            source.problem(_span(statement, slip.start, slip.end), slip.message, slip.hint) for slip in reading.slips
+            source.problem(_span(statement, slip.start, slip.end), say(slip.message), say(slip.hint))
+            for slip in reading.slips
         ]
         (slipped if reading.meant is not None else lost).update(numbers)
         lines += [reading.meant or ""] + [""] * (statement.size - 1)

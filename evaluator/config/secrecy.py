@@ -30,6 +30,7 @@ HARMLESS = frozenset(
 )
 """Keys of `evaluator.toml` whose values may be printed."""
 
+_KEYS = HARMLESS | {"token", "url", "routing_key", "password", "username", "headers", "True", "False", "yes", "no"}
 _MASK = "•"
 _PASSWORD = re.compile(r"(://[^/\s:@\"']*:)([^/\s\"']+)(?=@)")
 _HEADER = re.compile(r"\s*\[{1,2}[\w\s.-]*\]{0,2}\s*(?:#.*)?")
@@ -54,16 +55,19 @@ def _masked(found: list[Token]) -> Iterator[str]:
     shown = False
     for index, token in enumerate(found):
         if token.kind is Kind.COMMENT:
-            words = token.text[1:]
-            yield "#" + (mask(words, settings=True) if "=" in words or ":" in words else words)
+            odd = re.search(r"[=:\"'\d]", token.text)
+            yield _hidden(token.text) if odd else token.text
         elif token.kind in _SHOWN:
             yield token.text
         elif _is_key(found, index):
             shown = harmless(token.text)
             yield _hidden(token.text) if looks_like_key(token.text.strip("\"'")) else token.text
         else:
-            harm = not shown or looks_like_key(token.text.strip("\"'“”\u2018\u2019 "))
+            value = token.text.strip("\"'“”\u2018\u2019 ")
+            harm = not shown or "=" in value or looks_like_key(value)
             yield _hidden(token.text) if harm else token.text
+            # What follows the value of a harmless key on its line is there by mistake, and may be anything.
+            shown = False
 
 
 def _is_key(found: list[Token], index: int) -> bool:
@@ -80,6 +84,24 @@ def _hidden(text: str) -> str:
 def harmless(key: str) -> bool:
     """Return whether the value of this key may be printed."""
     return key.strip("\"'").rpartition(".")[2].lower() in HARMLESS
+
+
+def discreet(sentence: str) -> str:
+    """Return what is said of a broken line of the settings, without words of it that may be a piece of a secret."""
+    sentence = re.sub(r"`([^`]*)(?:`|$)", lambda match: match[0] if _speakable(match[1]) else "this", sentence)
+    return without_keys(sentence)
+
+
+def without_keys(sentence: str) -> str:
+    """Return a sentence without long words that mix letters and digits, as keys and tokens do."""
+    return re.sub(r"[A-Za-z0-9_-]*(?:\d[A-Za-z_-]|[A-Za-z_-]\d)[A-Za-z0-9_-]{6,}…?", "…", sentence)
+
+
+def _speakable(word: str) -> bool:
+    """Return whether a word of a line is a sign or a key that is known."""
+    return (
+        not any(char.isalnum() for char in word) or word in _KEYS or word.startswith(("key =", "[table]", "# comment"))
+    )
 
 
 def looks_like_key(text: str) -> bool:

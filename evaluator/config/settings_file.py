@@ -167,16 +167,21 @@ class _Reader:
             if not self.document.incomplete(path):
                 self.problems.append(self.document.at_key(path, "`type` is missing", f"the types are {known}"))
             return None
-        if isinstance(kind, str) and kind in models:
+        if not isinstance(kind, str):
+            self.problems.append(
+                self.document.at_value((*path, "type"), "`type` must be a text", f"the types are {known}")
+            )
+            return None
+        if kind in models:
             return models[kind]
         if kind in self.plugins.broken:
-            message, hint = self.plugins.broken[str(kind)], "install it again, or set enabled after removing its rules"
+            message, hint = self.plugins.broken[kind], "install it again, or set enabled after removing its rules"
             self.problems.append(self.document.at_value((*path, "type"), message, hint))
             return None
-        meant = did_you_mean(str(kind), models)
+        meant = did_you_mean(kind, models)
         hint = f'did you mean "{meant}"?' if meant else f"the types are {known}"
         message = (
-            f'there is no {path[0][:-1] if isinstance(path[0], str) else "type"} of type "{name_shown(str(kind)[:60])}"'
+            f'there is no {path[0][:-1] if isinstance(path[0], str) else "type"} of type "{name_shown(kind[:60])}"'
         )
         self.problems.append(self.document.at_value((*path, "type"), message, hint))
         return None

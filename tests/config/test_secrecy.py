@@ -1,12 +1,17 @@
 """No secret is in any problem, picture or repr, however wrong the file is that holds it."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from evaluator.config.load import Loaded
+from evaluator.config.load import Loaded, load
 from evaluator.config.problems import render_plain
 from evaluator.config.secrecy import mask
+from tests.config.conftest import PLUGINS
 
 Loader = Callable[..., Loaded]
 SECRET = "s3cr3tV4lue0123456789abcdefABCDE"
@@ -41,15 +46,15 @@ WRONG = [
 
 @pytest.mark.parametrize("text", WRONG)
 def test_a_wrong_file_does_not_give_its_secret_away(loader: Loader, text: str) -> None:
-    settings = text.replace("{}", SECRET).replace("{{", "{").replace("}}", "}")
-    loaded = loader(settings=settings, environ={"SECRET": SECRET})
+    written = text.replace("{}", SECRET).replace("{{", "{").replace("}}", "}")
+    loaded = loader(settings=written, environ={"SECRET": SECRET})
     assert loaded.problems
     said = "".join(render_plain(problem) + repr(problem) for problem in loaded.problems) + repr(loaded)
     assert SECRET not in said
 
 
 def test_right_settings_do_not_print_their_secrets(loader: Loader) -> None:
-    settings = f"""
+    written = f"""
 [heartbeat]
 url = "https://hc.example.com/{SECRET}"
 [store]
@@ -62,7 +67,7 @@ password = "{SECRET}"
 [services.x]
 routing_key = "{SECRET}"
 """
-    loaded = loader(settings=settings)
+    loaded = loader(settings=written)
     assert not [problem for problem in loaded.problems if problem.error]
     assert SECRET not in repr(loaded)
     assert SECRET not in str(loaded.settings)
@@ -77,3 +82,38 @@ def test_masking_keeps_every_column() -> None:
     assert mask('listen = "127.0.0.1:9464"', settings=True) == 'listen = "127.0.0.1:9464"'
     assert mask("[services.x]", settings=True) == "[services.x]"
     assert mask('query = "redis://u:pass@h"', settings=False) == 'query = "redis://u:••••@h"'
+
+
+WHOLE = """
+instance = "prod"
+[heartbeat]
+url = "https://hc.example.com/SECRET"
+[store]
+url = "postgresql+psycopg://u:SECRET@db/x"
+[web]
+listen = "127.0.0.1:9464"
+token = "SECRET"
+[sources.box]
+type = "box"
+password = "SECRET" # or "SECRET"
+[services.x]
+routing_key = "SECRET"
+P1 = { routing_key = "SECRET", policy = "p" }
+"""
+PLACES = st.integers(min_value=0, max_value=len(WHOLE) - 1)
+SIGNS = st.sampled_from(["", "", '"', "=", "[", "}", "\n", "#", ",", " ", "'", '"""', "x"])
+CUTS = st.lists(st.tuples(PLACES, SIGNS), max_size=4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(cuts=CUTS)
+def test_no_damage_to_the_settings_gives_a_secret_away(cuts: list[tuple[int, str]]) -> None:
+    text = list(WHOLE)
+    for place, instead in cuts:
+        if not any(WHOLE.startswith("SECRET", start) for start in range(max(0, place - 5), place + 1)):
+            text[place] = instead
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "rules").mkdir()
+        (Path(folder) / "evaluator.toml").write_text("".join(text).replace("SECRET", SECRET))
+        loaded = load(Path(folder) / "evaluator.toml", {}, plugins=PLUGINS)
+        assert SECRET not in "".join(render_plain(problem) + repr(problem) for problem in loaded.problems)
