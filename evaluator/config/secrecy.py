@@ -31,6 +31,7 @@ HARMLESS = frozenset(
 """Keys of `evaluator.toml` whose values may be printed."""
 
 _KEYS = HARMLESS | {"token", "url", "routing_key", "password", "username", "headers", "True", "False", "yes", "no"}
+_EXAMPLES = frozenset({"key = value", "[table]", "# comment"})
 _MASK = "•"
 _PASSWORD = re.compile(r"(://[^/\s:@\"']*:)([^/\s\"']+)(?=@)")
 _HEADER = re.compile(r"\s*\[{1,2}[\w\s.-]*\]{0,2}\s*(?:#.*)?")
@@ -99,9 +100,7 @@ def without_keys(sentence: str) -> str:
 
 def _speakable(word: str) -> bool:
     """Return whether a word of a line is a sign or a key that is known."""
-    return (
-        not any(char.isalnum() for char in word) or word in _KEYS or word.startswith(("key =", "[table]", "# comment"))
-    )
+    return not any(char.isalnum() for char in word) or word in _KEYS or word in _EXAMPLES
 
 
 def looks_like_key(text: str) -> bool:
