@@ -78,7 +78,7 @@ class Cycles:
     async def _ask(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:
         adapter = self._equipment.sources.get(source)
         if adapter is None:
-            failed = PollFailed(FailureReason.INTERNAL, f"source {source} is being replaced")
+            failed = PollFailed(FailureReason.INTERNAL, f"source {source} is not open; the log says why")
             return [failed] * len(queries)
         limit = self.timeout_of(source) + GRACE
         try:

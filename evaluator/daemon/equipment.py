@@ -19,6 +19,7 @@ from evaluator.engine.rules import RuleSet
 from evaluator.incidents.routing import Routes
 from evaluator.notifiers.notifier import Notifier
 from evaluator.sources.source import Source
+from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +39,9 @@ _AdapterT = TypeVar("_AdapterT", bound=_Adapter)
 class Rack(Generic[_AdapterT]):
     """The open adapters of one kind, by name, each with the settings that it was opened with."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, mistake: Callable[[], None]) -> None:
+        """Start empty. `mistake` counts an adapter that cannot be opened."""
+        self._mistake = mistake
         self._open: dict[str, tuple[object, _AdapterT]] = {}
 
     def get(self, name: str) -> _AdapterT | None:
@@ -58,10 +60,8 @@ class Rack(Generic[_AdapterT]):
                 del self._open[name]
                 await _closed(name, adapter.close())
         for name, depends_on in wanted.items():
-            if name not in self._open:
-                adapter = make(name)
-                await adapter.open()
-                self._open[name] = (depends_on, adapter)
+            if name not in self._open and (fresh := await _opened(name, make, self._mistake)) is not None:
+                self._open[name] = (depends_on, fresh)
 
     async def close(self) -> None:
         """Close everything."""
@@ -72,14 +72,14 @@ class Rack(Generic[_AdapterT]):
 class Equipment:
     """What is in force."""
 
-    def __init__(self, loaded: Loaded, settings: Settings) -> None:
+    def __init__(self, loaded: Loaded, settings: Settings, metrics: Metrics) -> None:
         """Start with what was loaded; nothing is open yet."""
         self.loaded = loaded
         self.settings = settings
         self.rules: RuleSet = loaded.rules
         self.routes: Routes = loaded.routes
-        self.sources: Rack[Source] = Rack()
-        self.notifiers: Rack[Notifier] = Rack()
+        self.sources: Rack[Source] = Rack(metrics.errors.labels("open").inc)
+        self.notifiers: Rack[Notifier] = Rack(metrics.errors.labels("open").inc)
 
     async def use(self, loaded: Loaded, settings: Settings) -> None:
         """Put what was loaded in force: from here on sources, notifiers, rules and routes are the new ones."""
@@ -125,9 +125,23 @@ def _notifiers(settings: Settings) -> Mapping[str, object]:
     return {name: (notifier.type, notifier.settings, settings.instance) for name, notifier in declared.items()}
 
 
+async def _opened(name: str, make: Callable[[str], _AdapterT], mistake: Callable[[], None]) -> _AdapterT | None:
+    """Return the open adapter; `None` where it breaks: then what it serves fails, and everything else goes on."""
+    try:
+        adapter = make(name)
+        await adapter.open()
+    except Exception:  # A plugin's mistake, or ours; what asks it says that it is not open.
+        log.exception("cannot be opened", name=name)
+        mistake()
+        return None
+    return adapter
+
+
 async def _closed(name: str, closing: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await closing
     except TimeoutError:
         log.warning("did not close in time", name=name, seconds=CLOSE_TIMEOUT)
+    except Exception:  # As above: it is out of use in any case.
+        log.exception("did not close well", name=name)

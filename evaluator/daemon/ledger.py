@@ -15,7 +15,7 @@ from evaluator.daemon.clock import Clock
 from evaluator.incidents.changes import Changes
 from evaluator.incidents.incident import EventKind
 from evaluator.incidents.world import World
-from evaluator.store.errors import CommitFailed
+from evaluator.store.errors import CommitFailed, Reason
 from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -79,10 +79,12 @@ class Ledger:
                 if batch:
                     await asyncio.to_thread(self._store.commit, batch)
             except CommitFailed as failure:
-                self._failed(failure)
-                batch.add(self._waiting)
-                self._waiting = batch
-                return False
+                return self._failed(batch, failure)
+            except Exception:  # Whatever a row does to us, nothing that was decided may be lost because of it.
+                log.exception("commit broke")
+                self._metrics.errors.labels("commit").inc()
+                mistake = CommitFailed(Reason.OTHER, "our own mistake; the log has its traceback")
+                return self._failed(batch, mistake)
             finally:
                 self._flying = Changes()
             if batch:
@@ -99,12 +101,16 @@ class Ledger:
             if self.failing_since is not None:
                 await self.flush()
 
-    def _failed(self, failure: CommitFailed) -> None:
+    def _failed(self, batch: Changes, failure: CommitFailed) -> bool:
+        """Keep what was not written for the next try."""
+        batch.add(self._waiting)
+        self._waiting = batch
         self._metrics.store_commit_failures.labels(failure.reason).inc()
         if self.failing_since is None:
             self.failing_since = self._clock.now()
             log.error("store cannot be written", reason=failure.reason, error=failure.message)
         self.error = failure.message
+        return False
 
     def _succeeded(self) -> None:
         self.committed_at = self._clock.now()

@@ -130,7 +130,7 @@ class Daemon:
         if loaded.settings is None or loaded.fatal:
             raise ConfigBrokenError(loaded.problems)
         settings = loaded.settings.model_copy(update={"store": first.store, "instance": first.instance})
-        self.equipment = Equipment(loaded, settings)
+        self.equipment = Equipment(loaded, settings, self.metrics)
         self.ledger = Ledger(World.load(saved, self.clock.now()), self.store, self.clock, self.metrics)
         self._make_rooms(loaded)
         await self.equipment.use(loaded, settings)

@@ -144,7 +144,7 @@ class Metrics:
             (self.reloads, ("ok", "failed")),
             (self.heartbeats, ("sent", "failed", "withheld")),
             (self.clock_jumps, ("forward", "back")),
-            (self.errors, ("poll", "delivery", "request")),
+            (self.errors, ("commit", "delivery", "open", "poll", "request")),
         ):
             for value in values:
                 counter.labels(value)
