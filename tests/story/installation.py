@@ -5,7 +5,6 @@ It judges nothing itself, and knows nothing of the model.
 """
 
 import copy
-
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -123,7 +122,7 @@ class Sent:
     """Whether the store knew by then that this may arrive."""
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818 - an end, and no error.
     """The process ends here, between two instructions."""
 
 
@@ -165,6 +164,11 @@ class Installation:
         self.committed |= changes.deliveries
         self.world.apply(changes)
         self.history.append((now, copy.copy(changes)))
+
+    @property
+    def living_keys(self) -> set[str]:
+        """Return the routing keys that are configured now."""
+        return {self.routing_key * 32, "p" * 32}
 
     @property
     def routes(self) -> Routes:
@@ -241,6 +245,8 @@ class Installation:
             return
         kind = self.weather[self._requests % len(self.weather)]
         self._requests += 1
+        if kind == "old key refused":
+            kind = "accepted" if claimed.routing_key in self.living_keys else "400"
         processed = kind in ("accepted", "slow", "timeout after", "killed after")
         self.sent.append(Sent(now, claimed, arrived=processed or kind in ("late", "lost"), committed=committed))
         if kind == "killed before":
@@ -259,9 +265,9 @@ class Installation:
         given = Circumstances(now, self.routes, INSTANCE, self.new_id)
         self.commit(settled(self.world, name, outcome, given, 0.5), now)
 
-    def pass_quietly(self, start: float, end: float) -> None:
-        """Let the dispatcher work alone in fair weather, from one due delivery to the next."""
-        self.weather = ("accepted",)
+    def pass_quietly(self, start: float, end: float, weather: tuple[str, ...] = ("accepted",)) -> None:
+        """Let the dispatcher work alone, in fair weather if not said otherwise, from one due delivery to the next."""
+        self.weather = weather
         now = start
         while now <= end:
             self.deliver(now)
@@ -302,8 +308,6 @@ def samples(answer: Answer | None) -> PollResult:
     return Samples(
         labels=[dict(row.series) for row in answer.rows],
         values=[row.value for row in answer.rows],
-        at=own_times if own_times else None,
+        at=own_times or None,
         gone=frozenset(answer.gone),
     )
-
-

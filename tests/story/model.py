@@ -31,7 +31,9 @@ COMPARE: dict[Op, Callable[[float, Limit], bool]] = {
     Op.AT_MOST: lambda value, limit: value <= limit.value,
     Op.EQUALS: lambda value, limit: value == limit.value,
     Op.NOT_EQUALS: lambda value, limit: value != limit.value,
-    Op.OUTSIDE: lambda value, limit: not limit.value <= value <= (limit.high if limit.high is not None else limit.value),
+    Op.OUTSIDE: lambda value, limit: (
+        not limit.value <= value <= (limit.high if limit.high is not None else limit.value)
+    ),
 }
 
 
@@ -204,7 +206,8 @@ class Model:
             return
         present = {row.series for row in answer.rows}
         # Samples with timestamps of their own are told again and again: only a newer one is an answer.
-        fresh = {row.series for row in answer.rows if row.at is None or row.at > self.newest.get((name, row.series), -math.inf)}
+        newest = {row.series: self.newest.get((name, row.series), -math.inf) for row in answer.rows}
+        fresh = {row.series for row in answer.rows if row.at is None or row.at > newest[row.series]}
         reasons: dict[Series, str] = {}
         if name in self.edited:
             self.edited.discard(name)
@@ -368,10 +371,10 @@ def step_alert(rule: Rule, tier: Tier, alert: ModelAlert, said: str, time: float
 
 
 def held(times: list[float], blind: float) -> float:
-    """Return how long the last of these verdicts has held, walking back to the first gap longer than `blind`."""
+    """Return how long the last of these verdicts has held, walking back to the first gap of more than `blind`."""
     start = times[-1]
     for time in reversed(times):
-        if start - time > blind:
+        if not 0 <= start - time <= blind:
             break
         start = time
     return times[-1] - start
@@ -404,8 +407,8 @@ def longest(tier: Tier) -> int:
 
 
 def count(rule: Rule, limit: Limit, samples: list[tuple[float, float]], n: int, time: float) -> tuple[int, int]:
-    """Return how many of the last `n` samples, none older than `n` + 3 steps, are beyond the limit, and how many lack."""
-    recent = [value for at, value in samples[-n:] if at >= time - (n + 3) * rule.step]
+    """Return how many of the last `n` samples, none older than `n` + 3 steps, are beyond the limit; how many lack."""
+    recent = [value for at, value in samples[-n:] if time - (n + 3) * rule.step <= at <= time]
     return sum(COMPARE[limit.op](value, limit) for value in recent), n - len(recent)
 
 
@@ -419,4 +422,3 @@ def group_of(rule: Rule, series: Series) -> Series:
 def question(rule: Rule) -> object:
     """Return what an edit must not touch if the alerts are to go on without a look at the first good answer."""
     return (rule.query, rule.group_by, [tier.severity for tier in rule.tiers])
-

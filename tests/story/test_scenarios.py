@@ -4,6 +4,7 @@ Each is a table of slots and values, and what people heard. It knows nothing of 
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def answer(value: object) -> Answer | None:
     """Return what a source answers: one number, a number for each host, or nothing."""
     if value == FAIL:
         return None
-    values = value if isinstance(value, dict) else {"a": value}
+    values: dict[str, Any] = value if isinstance(value, dict) else {"a": value}
     return Answer(
         rows=[Row(host(name), number) for name, number in values.items() if number != GONE],
         gone=[host(name) for name, number in values.items() if number == GONE],
@@ -439,12 +440,12 @@ def test_a_tier_that_was_removed_while_it_fired_does_not_stay_open() -> None:
     assert story.house.pagerduty.open == {}
 
 
-def test_the_last_tier_of_an_alert_ends_with_the_reason_edited() -> None:
+def test_an_alert_whose_only_tier_was_removed_ends_with_the_reason_edited() -> None:
     tiers = (*single(P0, 90.0), *single(P2, 99.0))
     story = Story(cpu(tiers=tiers)).tell((0, HI))
-    edit(story, 30, cpu(tiers=single(P2, 99.0)))
-    story.tell((60, HI))
-    assert story.reasons in (["edited"], []) and story.house.states() in ({}, {("cpu", P2, host("a")): "firing"})
+    edit(story, 30, cpu(tiers=single(P2, 99.0))).tell((60, HI))
+    assert story.reasons == ["edited"]
+    assert story.house.pagerduty.open == {}
 
 
 def test_a_severity_that_is_renamed_while_firing_is_no_second_page() -> None:
@@ -588,3 +589,64 @@ def test_a_resolve_is_told_again_after_2_and_10_minutes_and_an_hour() -> None:
     times = [at - 60 for at, text in story.wire if text == "resolve P1"]
     assert len(times) == 4
     assert times == pytest.approx([0, 120, 600, HOUR], abs=730)
+
+
+def test_a_resolve_that_is_refused_for_ever_holds_up_neither_a_raise_nor_the_end() -> None:
+    """The integration that told of the first severity was deleted at PagerDuty."""
+    tiers = (*single(P0, 90.0), *single(P1, 70.0), *single(P2, 50.0))
+    story = Story(cpu(tiers=tiers)).tell((0, 60.0))
+    story.house.routing_key = "2"
+    edit(story, 30, cpu(tiers=tiers))
+    story.house.weather = ("old key refused",)
+    story.tell((60, 80.0), (120, HI))
+    assert [key.rsplit("/", 1)[1] for key in story.house.pagerduty.pages] == ["P2", "P1", "P0"]
+    story.tell((180, LO))
+    assert [key for key, _ in story.house.pagerduty.open] == ["1" * 32]
+
+
+def test_an_old_severity_stays_open_until_a_newer_one_was_accepted() -> None:
+    tiers = (*single(P0, 90.0), *single(P1, 70.0), *single(P2, 50.0))
+    story = Story(cpu(tiers=tiers), weather=("accepted",)).tell((0, 60.0))
+    story.house.weather = ("timeout before",)
+    story.tell((60, 80.0))
+    story.house.weather = ("accepted",)
+    story.tell((61, HI))
+    story.house.pass_quietly(62, 70)
+    order = [text for _, text in story.wire]
+    assert order.index("trigger P0") < order.index("resolve P2")
+    assert len(story.house.pagerduty.open) == 1
+
+
+def test_a_refusal_is_told_to_the_fallback() -> None:
+    story = Story(cpu(tiers=single()), weather=("400",)).tell((0, HI))
+    notices = [sent.delivery for sent in story.house.sent if sent.delivery.action is Action.NOTICE]
+    assert [(row.notifier, row.incident) for row in notices] == [("console", *story.house.world.incidents)]
+
+
+def test_a_receiver_that_asks_for_time_gets_it() -> None:
+    story = Story(cpu(tiers=single()), weather=("429",)).tell((0, HI))
+    for now in range(1, 40):
+        story.house.deliver(float(now))
+    assert [at for at, _ in story.wire] == [0, 20]
+
+
+def test_resolves_go_first_and_then_the_worst() -> None:
+    rules = [replace(cpu(tiers=single(severity)), name=f"rule-{severity}") for severity in Severity]
+    story = Story(*rules).tell((0, HI), rule="rule-P2")
+    for severity in (P3, P1, P0):
+        story.house.judge(f"rule-{severity}", 60.0, answer(HI))
+    story.house.judge("rule-P2", 60.0, answer(LO))
+    story.house.deliver(60)
+    assert [text for at, text in story.wire if at == 60] == ["resolve P2", "trigger P0", "trigger P1", "trigger P3"]
+
+
+def test_an_edited_limit_does_not_count_what_the_old_one_judged() -> None:
+    story = Story(cpu(tiers=single(above=50.0, datapoints=Datapoints(3, 5)))).tell((0, 60.0), (60, 60.0))
+    edit(story, 90, cpu(tiers=single(above=90.0, datapoints=Datapoints(3, 5)))).tell((120, HI))
+    assert story.timeline == []
+
+
+def test_a_first_sample_beyond_the_limit_after_blindness_ends_nothing() -> None:
+    story = Story(cpu(tiers=single(datapoints=Datapoints(3, 5)))).tell(*every_minute(0, 120, HI))
+    story.tell(*every_minute(180, 780, FAIL), (840, HI))
+    assert story.timeline == [(120, "opened")]

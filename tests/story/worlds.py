@@ -1,4 +1,4 @@
-"""What may happen to an installation, as hypothesis strategies: rules, and histories of values, gaps, edits and weather.
+"""What may happen to an installation, as hypothesis strategies: rules, and histories of answers, gaps, edits, weather.
 
 It knows how to make them up. It judges nothing, and knows neither the model nor the real thing.
 
@@ -6,6 +6,7 @@ Time is a grid of ten seconds; a rule is due at every multiple of its `every`. R
 single answers, so that short draws make long histories in which durations are reached and just missed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -62,6 +63,7 @@ class Down:
     """The process is killed, and started again some ticks later, perhaps with other rules."""
 
     ticks: int
+    """Fewer than none: the clock was wrong, and was set back meanwhile."""
     rules: RuleSet | None = None
     routing_key: str | None = None
     backfill: bool = False
@@ -96,12 +98,16 @@ WEATHER = (
     "429",
     "500",
     "400",
+    "old key refused",
     "killed before",
     "killed after",
 )
-"""`before` and `after`: whether the receiver processed the request. `slow`: the answer comes some ticks later."""
+"""`before` and `after`: whether the receiver processed the request. `slow`: the answer comes some ticks later.
+`old key refused`: the receiver knows only the routing key that is configured now."""
 FICKLE = (*WEATHER, "late", "lost")
 """Also what PagerDuty may do with a request that it took: process it minutes later, or never."""
+OLD_KEY_REFUSED = ("old key refused",)
+"""The integration whose key was configured before is no longer there; everything else is taken."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,8 @@ class History:
 
     def __repr__(self) -> str:
         """Return it as a few lines that a person can follow."""
-        return "\n".join(["", f"  late: {sorted(self.late)}, slow: {self.slow:g}", *_rules_text(self.rules), *(_happening_text(it) for it in self.happenings)])
+        about = f"  late: {sorted(self.late)}, slow: {self.slow:g}"
+        return "\n".join(["", about, *_rules_text(self.rules), *(_happening_text(it) for it in self.happenings)])
 
     def _repr_pretty_(self, printer: RepresentationPrinter, cycle: object) -> None:
         printer.text(repr(self))
@@ -151,7 +158,8 @@ def _happening_text(it: Happening) -> str:
         case Reload():
             return "\n".join([f"  reload key={it.routing_key}", *_rules_text(it.rules)])
         case Down():
-            return "\n".join([f"  down {it.ticks} ticks, key={it.routing_key} backfill={it.backfill}", *_rules_text(it.rules)])
+            about = f"  down {it.ticks} ticks, key={it.routing_key} backfill={it.backfill}"
+            return "\n".join([about, *_rules_text(it.rules)])
 
 
 def limits() -> st.SearchStrategy[Limit]:
@@ -212,14 +220,15 @@ no_data = st.sampled_from(
 def rules(draw: st.DrawFn, name: str, late: frozenset[str] = frozenset()) -> Rule:
     """One rule of this name.
 
-    Late samples do not go with `no_data = "breach"` here: part 4 does not say when a series is missing whose old samples
-    are told again.
+    Late samples do not go with `no_data = "breach"` here: part 4 does not say when a series is missing whose old
+    samples are told again.
     """
     severities = draw(st.sets(st.sampled_from(list(Severity)), min_size=1, max_size=4))
+    spec = f'{{"expr":"{name}-{draw(st.integers(0, 1))}"}}'
     every = draw(st.sampled_from([10.0, 20.0, 30.0, 60.0, 60.0]))
     return Rule(
         name=name,
-        query=Query("prometheus", f'{{"expr":"{name}-{draw(st.integers(0, 1))}"}}', draw(st.sampled_from([0.0, 0.0, 60.0]))),
+        query=Query("prometheus", spec, draw(st.sampled_from([0.0, 0.0, 60.0]))),
         tiers=tuple(draw(tiers(severity)) for severity in sorted(severities)),
         every=every,
         service=draw(st.sampled_from(["infrastructure", "payments"])),
@@ -238,9 +247,9 @@ def rule_sets(draw: st.DrawFn, late: frozenset[str]) -> RuleSet:
     return rule_set(draw(rules(name, late)) for name in names)
 
 
-def rule_set(them: object) -> RuleSet:
+def rule_set(them: Iterable[Rule]) -> RuleSet:
     """Return these rules as a set."""
-    return RuleSet(MappingProxyType({rule.name: rule for rule in them}))  # type: ignore[attr-defined]
+    return RuleSet(MappingProxyType({rule.name: rule for rule in them}))
 
 
 @st.composite
@@ -252,7 +261,11 @@ def edits(draw: st.DrawFn, before: RuleSet, late: frozenset[str]) -> RuleSet:
     if old is None:
         return rule_set([*kept, draw(rules(name, late))])
     new = draw(rules(name, late))
-    match draw(st.sampled_from(["limits", "query", "group_by", "tiers", "severity", "mode", "all", "remove", "every"])):
+    kinds = ["query", "group_by", "mode", "remove", "every"]
+    if name not in late:
+        # Whether another limit judges an old late sample anew is not said in part 4.
+        kinds += ["limits", "tiers", "severity", "all"]
+    match draw(st.sampled_from(kinds)):
         case "limits":
             by = {tier.severity: draw(tiers(tier.severity)) for tier in old.tiers}
             changed = replace(old, tiers=tuple(by[tier.severity] for tier in old.tiers))
@@ -276,6 +289,9 @@ def edits(draw: st.DrawFn, before: RuleSet, late: frozenset[str]) -> RuleSet:
     return rule_set([*kept, changed])
 
 
+VALUE: st.SearchStrategy[float | str] = st.sampled_from([*VALUES, *VALUES, "absent", "absent", NAN, "gone"])
+
+
 @st.composite
 def answers(draw: st.DrawFn) -> dict[Series, float | str] | None:
     """One answer: fail, or for each series a value, NaN, nothing, or that it has ended."""
@@ -283,9 +299,9 @@ def answers(draw: st.DrawFn) -> dict[Series, float | str] | None:
         return None
     said: dict[Series, float | str] = {}
     for series in SERIES:
-        kind = draw(st.sampled_from([*VALUES, *VALUES, "absent", "absent", NAN, "gone"]))
-        if kind != "absent":
-            said[series] = kind
+        value = draw(VALUE)
+        if value != "absent":
+            said[series] = value
     return said
 
 
@@ -331,6 +347,6 @@ def histories(draw: st.DrawFn, *, weather: tuple[str, ...] = WEATHER, length: in
             if kind == "reload":
                 happenings.append(Reload(edited, key))
             else:
-                ticks = draw(st.sampled_from([0, 1, 6, 17, 18, 19, 24, 60, 400]))
+                ticks = draw(st.sampled_from([0, 1, 6, 17, 18, 19, 24, 60, 400, -30]))
                 happenings.append(Down(ticks, edited, key, draw(st.booleans())))
     return History(slower(first, slow), tuple(happenings), late, slow)
