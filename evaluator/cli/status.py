@@ -1,4 +1,7 @@
-"""`evaluator status`: what the page `/` shows, in a terminal."""
+"""`evaluator status`: what the page `/` shows, in a terminal.
+
+This module knows the command line and exit codes; what is shown is worked out in `web.picture`.
+"""
 
 import json
 from pathlib import Path

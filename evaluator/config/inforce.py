@@ -64,7 +64,9 @@ class InForce:
         if older is not None and not older.broken:
             self.files[name] = older
             return
-        message = "what was in force for this file before is no longer right either; its rules are not judged"
+        # To go on without this file would close everything that its rules have open, for a slip in the settings.
+        self.fatal = True
+        message = "what was in force for this file before is no longer right either, so nothing of this is put in force"
         self.problems.append(
             Problem(self.prefix + name, 0, 0, 0, message, "mend the mistakes of this file or of the settings")
         )

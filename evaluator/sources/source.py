@@ -5,7 +5,7 @@ another source, and never raises for the weather: whatever goes wrong out there 
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -40,9 +40,9 @@ class SourceType(Protocol):
     A class with these three attributes that makes an adapter when it is called is one.
     """
 
-    Settings: ClassVar[type[BaseModel]]
+    Settings: type[BaseModel]
     """The keys of `[sources.NAME]` besides `type` and `enabled`; unknown keys must be forbidden."""
-    Query: ClassVar[type[BaseModel]]
+    Query: type[BaseModel]
     """The keys of a rule's `query`; unknown keys must be forbidden. A model with a class variable
     `shorthand: ClassVar[str]` also takes a plain string, for the field of that name. A `period` field of seconds
     becomes the query's step."""
