@@ -5,110 +5,24 @@ It judges nothing itself, and knows nothing of the model.
 """
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
 
 from evaluator.engine.rules import RuleSet, Severity
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series
 from evaluator.incidents.announce import Circumstances
-from evaluator.incidents.changes import Changes, Saved
-from evaluator.incidents.deliveries import Accepted, Action, Delivery, DeliveryState, Outcome, Refused, RetryLater
+from evaluator.incidents.changes import Changes
+from evaluator.incidents.deliveries import Accepted, Delivery, Outcome, Refused, RetryLater
 from evaluator.incidents.edits import reload
-from evaluator.incidents.incident import Incident
 from evaluator.incidents.judge import judge
 from evaluator.incidents.outbox import claim, lane_of, next_due, settled
 from evaluator.incidents.routing import CONSOLE, Routes, Target
 from evaluator.incidents.world import World
 from tests.story.model import Answer
+from tests.story.surroundings import PagerDuty, Rows, Store
 
 INSTANCE = "story"
-DAY = 24 * 3600.0
 FAILED = PollFailed(FailureReason.TIMEOUT, "asked, no answer")
-
-
-class Store(Protocol):
-    """What an installation needs of a store."""
-
-    def commit(self, changes: Changes) -> None:
-        """Write all of it, or nothing."""
-
-    def load(self, now: float) -> Saved:
-        """Return what a start finds."""
-
-
-@dataclass
-class Rows:
-    """A store that keeps rows by their key, as `Changes` says, and nothing more."""
-
-    alerts: dict[object, object] = field(default_factory=dict)
-    series: dict[object, object] = field(default_factory=dict)
-    judged: dict[object, object] = field(default_factory=dict)
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    deliveries: dict[str, Delivery] = field(default_factory=dict)
-
-    def commit(self, changes: Changes) -> None:
-        """Write the rows; `None` deletes."""
-        for name in ("alerts", "series", "judged", "incidents", "deliveries"):
-            rows = getattr(self, name)
-            for key, row in getattr(changes, name).items():
-                if row is None:
-                    rows.pop(key, None)
-                else:
-                    rows[key] = row
-
-    def load(self, now: float) -> Saved:
-        """Return everything that is not over."""
-        return Saved(
-            alerts=list(self.alerts.values()),  # type: ignore[arg-type]
-            series=list(self.series.values()),  # type: ignore[arg-type]
-            judged=list(self.judged.values()),  # type: ignore[arg-type]
-            incidents=[it for it in self.incidents.values() if it.closed_at is None or it.closed_at > now - DAY],
-            deliveries=[row for row in self.deliveries.values() if self._wanted(row)],
-        )
-
-    def _wanted(self, row: Delivery) -> bool:
-        incident = self.incidents.get(row.incident)
-        if incident is not None and incident.open:
-            return True
-        return any(
-            other.state in (DeliveryState.PENDING, DeliveryState.REFUSED)
-            for other in self.deliveries.values()
-            if (other.incident, other.notifier) == (row.incident, row.notifier)
-        )
-
-
-@dataclass
-class PagerDuty:
-    """What is open there, by (routing key, dedup key), and what was ever asked of it."""
-
-    open: dict[tuple[str, str], Delivery] = field(default_factory=dict)
-    pages: list[str] = field(default_factory=list)
-    """The dedup key of every incident that was made."""
-    _later: list[tuple[float, Delivery]] = field(default_factory=list)
-
-    def take(self, event: Delivery, now: float, *, late: float = 0.0) -> None:
-        """Process one event, now or later."""
-        if late:
-            self._later.append((now + late, event))
-            return
-        key = (event.routing_key, event.dedup_key)
-        if event.action is Action.TRIGGER and key not in self.open:
-            self.open[key] = event
-            self.pages.append(event.dedup_key)
-        if event.action is Action.RESOLVE:
-            self.open.pop(key, None)
-
-    def pass_time(self, now: float) -> None:
-        """Process what was left for later."""
-        due = [event for at, event in self._later if at <= now]
-        self._later = [(at, event) for at, event in self._later if at > now]
-        for event in due:
-            self.take(event, now)
-
-    def of(self, incident: str) -> list[str]:
-        """Return the dedup keys that are open for one incident of ours."""
-        return [dedup for _, dedup in self.open if dedup.split("/")[2] == incident]
 
 
 @dataclass

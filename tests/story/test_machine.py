@@ -16,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluator.engine.rules import Rule, RuleSet, Severity
+from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
 from evaluator.engine.samples import Series
 from evaluator.incidents.deliveries import Action, DeliveryState
 from evaluator.incidents.incident import EventKind
-from tests.story.installation import Installation, Store
+from tests.story.installation import Installation
 from tests.story.model import Answer, Model, Row
+from tests.story.surroundings import Store
 from tests.story.worlds import (
     FAIR,
     FICKLE,
@@ -374,6 +375,23 @@ def test_nothing_is_sent_that_was_not_committed_first(history: History) -> None:
     watch(play, lambda *_: None, history.happenings)
     for sent in play.real.sent:
         assert sent.committed, "sent before it was written that it may have arrived"
+
+
+@TRIED
+@given(histories())
+def test_only_rules_that_page_trigger_anything(history: History) -> None:
+    seen = 0
+
+    def check(play: Play, after: str) -> None:
+        nonlocal seen
+        for sent in play.real.sent[seen:]:
+            rule = play.real.rules.get(sent.delivery.message.rule)
+            if sent.delivery.action is Action.TRIGGER:
+                assert rule is not None, after
+                assert rule.mode is Mode.PAGE, after
+        seen = len(play.real.sent)
+
+    watch(Play.of(history), check, history.happenings)
 
 
 @TRIED

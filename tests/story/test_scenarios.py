@@ -324,6 +324,21 @@ def test_what_was_raised_while_pagerduty_was_down_is_one_page_when_it_returns() 
     assert len(story.house.pagerduty.open) == 1
 
 
+def test_what_is_lower_now_is_an_update_under_the_same_key() -> None:
+    tiers = (*single(P0, 90.0), *single(P1, 50.0))
+    story = Story(cpu(tiers=tiers)).tell((0, HI), (60, 60.0), (120, 60.0))
+    told = [sent.delivery for sent in story.house.sent if sent.delivery.notifier == "pagerduty"]
+    assert {row.dedup_key for row in told} == {told[0].dedup_key}
+    assert "50" in told[-1].message.limit
+
+
+def test_every_incident_has_a_key_of_its_own_for_each_severity() -> None:
+    story = Story(cpu(tiers=single())).tell((0, HI), (60, LO), (120, HI))
+    keys = [sent.delivery.dedup_key for sent in story.house.sent if sent.delivery.action is Action.TRIGGER]
+    numbers = sorted(story.house.world.incidents)
+    assert keys == [f"evaluator/story/{number}/P1" for number in numbers]
+
+
 # Blindness.
 
 
