@@ -13,6 +13,12 @@ from evaluator.engine.samples import Samples, Series, series_of
 Reading = tuple[float, float | None]
 """A value and its own timestamp, if it has one."""
 
+_SOME = 100
+"""Rows of an answer that are looked at to see which label tells its series apart."""
+
+_STRIDE = 7919
+"""A prime: answers are laid out regularly (20 disks of each host), and every 20th row would show one disk only."""
+
 
 def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]) -> dict[Series, list[Reading]]:
     """Return the readings of every series that is beyond a limit or known, oldest first, by series.
@@ -36,14 +42,18 @@ def rows_of(samples: Samples, wanted: Collection[Series]) -> list[int]:
     """Return the positions of the rows whose series is one of the wanted ones.
 
     The candidates are narrowed down label by label, which compares strings; only what is left over is put in order and
-    compared as a whole.
+    compared as a whole. The label that lets the fewest rows through goes first: with one alert among 100,000 series the
+    others (`job`, `__name__`) would be compared 100,000 times each, and exclude nothing.
     """
     if not wanted:
         return []
+    labels, values = samples.labels, _values_by_label(wanted)
+    some = [labels[number * _STRIDE % len(labels)] for number in range(min(_SOME, len(labels)))]
     candidates: Iterable[int] = range(len(samples))
-    for name, values in _values_by_label(wanted).items():
-        candidates = [row for row in candidates if samples.labels[row].get(name) in values]
-    return [row for row in candidates if series_of(samples.labels[row]) in wanted]
+    for name in sorted(values, key=lambda name: sum(row.get(name) in values[name] for row in some)):
+        allowed = values[name]
+        candidates = [row for row in candidates if labels[row].get(name) in allowed]
+    return [row for row in candidates if series_of(labels[row]) in wanted]
 
 
 def all_series(samples: Samples) -> set[Series]:
