@@ -6,6 +6,7 @@ runs; `--only WORD` measures the rows whose name has the word in it.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -149,9 +150,11 @@ class Daemon:
 def running(folder: Path, port: int) -> Iterator[Daemon]:
     """Run the daemon of a folder's settings until the end."""
     log = folder / "log"
+    # Compiled modules are kept, as everywhere where a daemon is started more than once.
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, "-m", "evaluator", "run", "--config", str(folder / "evaluator.toml")]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=environ)
     try:
         yield Daemon(psutil.Process(process.pid), port, log)
     finally:
@@ -228,7 +231,16 @@ def by_firing(series: int, sizes: Sequence[int], every: float) -> list[Load]:
     ]
 
 
-HEADS = ("", "CPU each round", "of one core", "CPU until it is told", "peak", "resident", "lag", "requests")
+HEADS = (
+    "",
+    "CPU each round",
+    "of one core",
+    "CPU from the start until all is told",
+    "peak",
+    "resident",
+    "lag",
+    "requests",
+)
 
 
 def row(load: Load, measured: Measured) -> tuple[object, ...]:
@@ -280,6 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "By what fires, of one rule": by_firing(many[-1], [0, 1] if quick else [0, 1, 100, 1_000], every),
     }
     print(circumstances())
+    if not quick:
+        # The first daemon compiles what the others only read.
+        measure(Load("warm-up", every=1.0), 1)
     for title, loads in groups.items():
         wanted = [load for load in loads if options.only in load.name]
         if wanted:
