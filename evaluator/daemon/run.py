@@ -30,7 +30,7 @@ from evaluator.daemon.reload import Reloader, files_changed
 from evaluator.daemon.sightings import Sightings
 from evaluator.daemon.systemd import Systemd
 from evaluator.daemon.view import Picture
-from evaluator.daemon.watching import watch
+from evaluator.daemon.watching import fingerprint, watch
 from evaluator.incidents.world import World
 from evaluator.store.store import Store, open_store
 from evaluator.telemetry.metrics import Metrics
@@ -120,6 +120,8 @@ class Daemon:
         first = load(self._path, self._environ, {})
         if first.settings is None:
             raise ConfigBrokenError(first.problems)
+        # Before the files are read that will be in force: an edit from here on is noticed.
+        self._seen = fingerprint(first.path, first.folder)
         store = open_store(first.settings.store.url.get_secret_value(), instance=first.settings.instance)
         return first.settings, store
 
@@ -182,7 +184,7 @@ class Daemon:
             "orders": keep_obeying(self.equipment, self.ledger, self.store, self.clock),
             "reloading": self.reloader.run(),
             "watchdog": self._watchdog(),
-            "watching": watch(self._places, lambda: self.reloader.ask(keep_vanished=True)),
+            "watching": watch(self._places, lambda: self.reloader.ask(keep_vanished=True), self._seen),
         }
 
     async def _watchdog(self) -> None:

@@ -34,16 +34,18 @@ def fingerprint(settings: Path, rules: Path) -> Fingerprint:
     return tuple(found)
 
 
-async def watch(places: Callable[[], tuple[Path, Path]], changed: Callable[[], None]) -> None:
-    """Call `changed` when the settings file or a rule file has changed; for ever. `places` are both, as of now."""
-    last = await asyncio.to_thread(fingerprint, *places())
+async def watch(places: Callable[[], tuple[Path, Path]], changed: Callable[[], None], last: Fingerprint) -> None:
+    """Call `changed` when the settings file or a rule file has changed; for ever. `places` are both, as of now.
+
+    `last` was taken before the files were read that are in force, so that no edit falls between reading and watching.
+    """
     while True:
-        await _hint(places()[1])
         now = await asyncio.to_thread(fingerprint, *places())
         if now != last:
             await asyncio.sleep(SETTLE)
             last = await asyncio.to_thread(fingerprint, *places())
             changed()
+        await _hint(places()[1])
 
 
 async def _hint(rules: Path) -> None:
