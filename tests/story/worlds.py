@@ -347,6 +347,6 @@ def histories(draw: st.DrawFn, *, weather: tuple[str, ...] = WEATHER, length: in
             if kind == "reload":
                 happenings.append(Reload(edited, key))
             else:
-                ticks = draw(st.sampled_from([0, 1, 6, 17, 18, 19, 24, 60, 400, -30]))
+                ticks = draw(st.sampled_from([0, 1, 6, 17, 18, 19, 24, 60, 400, 0 if late else -30]))
                 happenings.append(Down(ticks, edited, key, draw(st.booleans())))
     return History(slower(first, slow), tuple(happenings), late, slow)
