@@ -13,7 +13,7 @@ COPY docs/operations.md docs/
 COPY systemd/evaluator.service systemd/
 COPY rules/ rules/
 COPY evaluator/ evaluator/
-RUN python -m hatchling build --target wheel dist \
+RUN python -m hatchling build --target wheel \
  && pip --python /opt/evaluator/bin/python install --no-deps dist/*.whl \
  && python -m compileall -q /opt/evaluator/lib
 

@@ -101,6 +101,26 @@ def test_the_image_is_built_by_the_steps_that_ci_takes() -> None:
             assert f"install {arguments}" in run, arguments
 
 
+def test_the_image_builds_its_wheel_from_what_it_copies(tmp_path: Path) -> None:
+    for word, rest in instructions():
+        if word == "COPY" and "--from=" not in rest:
+            *sources, place = rest.split()
+            for source in sources if not place.startswith("/") else []:
+                into = tmp_path / place / ("" if source.endswith("/") else Path(source).name)
+                if (ROOT / source).is_dir():
+                    shutil.copytree(ROOT / source, into, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    into.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / source, into)
+    steps = [part.strip() for word, rest in instructions() if word == "RUN" for part in rest.split("&&")]
+    (step,) = [step for step in steps if step.startswith("python -m hatchling ")]
+    done = subprocess.run(
+        [sys.executable, *shlex.split(step)[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in (tmp_path / "dist").iterdir()] == [".whl"]
+
+
 def test_the_settings_of_the_image_are_those_that_ship_but_for_two_lines() -> None:
     step = next(rest for word, rest in instructions() if word == "RUN" and "sed" in rest)
     words = shlex.split(step[step.index("sed") :])
