@@ -38,13 +38,15 @@ class Routes:
         return self.fallbacks.get(service, CONSOLE)
 
     def keyed(self) -> tuple[tuple[str, Target], ...]:
-        """Return every different (service, target) that has a routing key."""
-        seen: dict[tuple[str, str], tuple[str, Target]] = {}
-        for (service, _), targets in self.targets.items():
-            for target in targets:
-                if target.routing_key:
-                    seen.setdefault((target.notifier, target.routing_key), (service, target))
-        return tuple(seen.values())
+        """Return every different (service, target) that has a routing key; services may share one."""
+        return tuple(
+            dict.fromkeys(
+                (service, target)
+                for (service, _), targets in self.targets.items()
+                for target in targets
+                if target.routing_key
+            )
+        )
 
 
 CONSOLE = Target("console")

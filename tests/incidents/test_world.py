@@ -76,16 +76,21 @@ def test_a_restart_finds_everything_again() -> None:
     assert again.world.open_incident("cpu", ()) is None
 
 
-def test_routes_name_each_key_once() -> None:
+def test_routes_name_each_key_once_for_each_service_that_has_it() -> None:
     routes = Routes(
         targets={
             ("web", Severity.P0): (Target("pagerduty", KEY), CONSOLE),
             ("web", Severity.P1): (Target("pagerduty", KEY),),
             ("db", Severity.P1): (Target("pagerduty", "d" * 32),),
+            ("jobs", Severity.P1): (Target("pagerduty", KEY),),
         },
         fallbacks={"db": Target("mail")},
     )
-    assert [service for service, _ in routes.keyed()] == ["web", "db"]
+    assert [(service, target.routing_key) for service, target in routes.keyed()] == [
+        ("web", KEY),
+        ("db", "d" * 32),
+        ("jobs", KEY),
+    ]
     assert routes.to("web", Severity.P3) == (CONSOLE,)
     assert (routes.fallback("db").notifier, routes.fallback("web")) == ("mail", CONSOLE)
 
