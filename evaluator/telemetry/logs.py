@@ -21,8 +21,6 @@ _LIBRARIES = (
     "alembic",
     "apscheduler",
     "asyncio",
-    "httpcore",
-    "httpx",
     "redis",
     "tzlocal",
     "urllib3",
@@ -30,8 +28,9 @@ _LIBRARIES = (
     "uvicorn.error",
     "watchfiles",
 )
-# These would write the parameters of statements, or a line for each request, whatever the level.
-_ALWAYS_QUIET = ("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool", "uvicorn.access")
+# These would write the parameters of statements, or a line for each request, whatever the level. The address of a
+# heartbeat is a secret as a whole, and no pattern would know it.
+_ALWAYS_QUIET = ("httpcore", "httpx", "sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool", "uvicorn.access")
 
 # https://www.freedesktop.org/software/systemd/man/latest/sd-daemon.html
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
@@ -82,7 +81,7 @@ def _quieten(level: str) -> None:
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(shown)
     for name in _ALWAYS_QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(logging.WARNING, shown))
 
 
 def _rendering(stream: TextIO, *, json: bool | None) -> list[Processor]:
