@@ -4,6 +4,7 @@ This module writes a command into the store, and waits until the daemon has carr
 """
 
 import getpass
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,7 @@ def _require_open(store: Store, incident: str) -> None:
 
 def _ask(store: Store, incident: str, note: str) -> bool:
     """Write the command, and return whether the incident has ended in time."""
-    command = Command(new_id(), CommandKind.RESOLVE, incident, getpass.getuser(), time.time(), note)
+    command = Command(new_id(), CommandKind.RESOLVE, incident, _who(), time.time(), note)
     store.commit(Changes(commands={command.id: command}))
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -71,3 +72,11 @@ def _ask(store: Store, incident: str, note: str) -> bool:
             return True
         time.sleep(0.2)
     return False
+
+
+def _who() -> str:
+    """Return the name of whoever asks; a container's user need not have one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # Python 3.13 raises OSError.
+        return f"user {os.getuid()}"
