@@ -263,6 +263,8 @@ class Model:
             self.silence(rule, series, "forgotten", reasons)
             del self.memory[rule.name, series]
             return
+        if policy is NoDataPolicy.HOLD and memory.missed >= DAY:
+            self.forget_pending(rule, series)
         said = "unknown"
         if policy is NoDataPolicy.BREACH:
             said = "breach"
@@ -271,6 +273,13 @@ class Model:
         self.step_series(rule, series, {tier.severity: said for tier in rule.tiers}, slot)
         if said == "breach":
             breaching |= {(tier.severity, series) for tier in rule.tiers}
+
+    def forget_pending(self, rule: Rule, series: Series) -> None:
+        """Let go of what waits for a series that has been away for a day: its wait would begin anew anyway."""
+        for tier in rule.tiers:
+            key = (rule.name, tier.severity, series)
+            if key in self.alerts and self.alerts[key].state == "pending":
+                del self.alerts[key]
 
     def silence(self, rule: Rule, series: Series, reason: str, reasons: dict[Series, str]) -> None:
         """Make every alert of a series quiet, whatever `recover` says."""
