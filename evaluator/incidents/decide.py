@@ -4,6 +4,7 @@ This module looks at one rule at a time, after each of its evaluations. What ope
 of *this* evaluation; what closes needs only that nothing is firing or recovering any more.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -59,14 +60,18 @@ def decide(occasion: Occasion) -> Changes:
     rule = occasion.rule
     groups = by_group(rule, (alert for alert in occasion.book.values() if alert.active))
     incidents = {incident.group: incident for incident in occasion.world.open_incidents(rule.name)}
+    # Worked out once for all groups: thousands may open or close in one evaluation.
+    respected = _respected(occasion) if groups.keys() - incidents.keys() else frozenset()
+    reasons = _close_reasons(occasion)
     for group in sorted(groups.keys() | incidents.keys()):
         alerts, incident = groups.get(group, []), incidents.get(group)
         breaching = [alert for alert in alerts if _breaches_now(alert, occasion)]
         if incident is None:
-            if breaching and rule.mode is Mode.PAGE and not _respected(occasion, group):
+            if breaching and rule.mode is Mode.PAGE and group not in respected:
                 changes.add(_open(occasion, group, alerts, breaching))
         elif not alerts:
-            changes.add(close(incident, _close_reason(occasion, group), occasion.world, occasion.given))
+            reason = reasons.get(group, CloseReason.RECOVERED)
+            changes.add(close(incident, reason, occasion.world, occasion.given))
         else:
             changes.add(_go_on(occasion, incident, alerts, breaching))
     return changes
@@ -206,25 +211,22 @@ def _members(alerts: Sequence[Alert]) -> tuple[Series, ...]:
     return tuple(sorted({alert.series for alert in alerts}))
 
 
-def _respected(occasion: Occasion, group: Series) -> bool:
-    """Return whether a human resolved this group's last incident so recently that it is not opened again."""
-    return any(
-        ended.close_reason is CloseReason.RESOLVED_BY_HUMAN
+def _respected(occasion: Occasion) -> frozenset[Series]:
+    """Return the groups whose last incident a human resolved so recently that it is not opened again."""
+    return frozenset(
+        ended.group
+        for ended in occasion.world.ended_incidents()
+        if ended.close_reason is CloseReason.RESOLVED_BY_HUMAN
         and ended.rule == occasion.rule.name
-        and ended.group == group
         and ended.closed_at is not None
         and occasion.given.now - ended.closed_at < HUMAN_RESPITE
-        for ended in occasion.world.ended_incidents()
     )
 
 
-def _close_reason(occasion: Occasion, group: Series) -> CloseReason:
-    """Return why a group ended: what its last alerts ended of, or plain recovery where they ended differently."""
-    causes = {
-        transition.cause
-        for transition in occasion.evaluation.transitions
-        if transition.before in (State.FIRING, State.RECOVERING)
-        and transition.alert.state is State.QUIET
-        and group_of(occasion.rule, transition.alert.series) == group
-    }
-    return _CLOSE_REASONS[causes.pop()] if len(causes) == 1 else CloseReason.RECOVERED
+def _close_reasons(occasion: Occasion) -> dict[Series, CloseReason]:
+    """Return why groups ended: what their last alerts ended of, or plain recovery where they ended differently."""
+    causes: defaultdict[Series, set[Cause]] = defaultdict(set)
+    for transition in occasion.evaluation.transitions:
+        if transition.before in (State.FIRING, State.RECOVERING) and transition.alert.state is State.QUIET:
+            causes[group_of(occasion.rule, transition.alert.series)].add(transition.cause)
+    return {group: _CLOSE_REASONS[min(found)] for group, found in causes.items() if len(found) == 1}

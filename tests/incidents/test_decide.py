@@ -1,5 +1,7 @@
 """Opening, joining, raising, closing: what an incident is after each evaluation."""
 
+import sys
+
 import pytest
 
 from evaluator.engine.alerts import State
@@ -24,6 +26,29 @@ def test_an_incident_says_why_with_its_numbers() -> None:
     assert incident.why == "host=web-1: 95 % is above 90 %, and has been for 1m"
     assert (incident.service, incident.severity, incident.value, incident.limit) == ("web", "P1", HI, "above 90 %")
     assert (incident.opened_at, incident.active_at, incident.runbook) == (60, 0, "https://r")
+
+
+def steps_of(hosts: int) -> int:
+    """Return how many calls it takes that so many hosts break, recover and break again, all at once."""
+    story = Story.of(rule())
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        for now, value in ((60, HI), (120, LO), (180, HI)):
+            story.look(now, **{f"h{number}": value for number in range(hosts)})
+    finally:
+        sys.setprofile(None)
+    assert len(story.open) == hosts
+    return calls
+
+
+def test_what_many_series_do_at_once_costs_no_more_for_each() -> None:
+    assert steps_of(400) < 2.5 * steps_of(200)
 
 
 def test_what_is_between_the_limits_does_not_open() -> None:
