@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from evaluator.engine.alerts import Alert, State, Verdict
 from evaluator.engine.evaluate import Cause, Evaluation
 from evaluator.engine.rules import Mode, Rule
-from evaluator.engine.samples import Series, series_text
+from evaluator.engine.samples import Series
 from evaluator.incidents.announce import (
     Circumstances,
     announce_changed,
@@ -23,7 +23,7 @@ from evaluator.incidents.announce import (
 from evaluator.incidents.changes import Changes
 from evaluator.incidents.grouping import by_group, group_of
 from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident, IncidentState
-from evaluator.incidents.messages import closed_text, message_of, time_text, told_of, worst_of
+from evaluator.incidents.messages import closed_text, listed_series, message_of, time_text, told_of, worst_of
 from evaluator.incidents.world import Book, World
 
 BLIND_TOLD_AFTER = 86_400.0
@@ -167,10 +167,10 @@ def _seen_now(before: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
 def _comings_and_goings(before: Incident, incident: Incident, joined: Sequence[Series], now: float) -> list[Event]:
     events = []
     if joined:
-        text = f"joined: {'; '.join(series_text(series) for series in joined)}"
+        text = f"joined: {'; '.join(listed_series(joined, incident.rule))}"
         events.append(Event(incident.id, now, EventKind.JOINED, text))
     if left := sorted(set(before.members) - set(incident.members)):
-        text = f"recovered: {'; '.join(series_text(series) for series in left)}"
+        text = f"recovered: {'; '.join(listed_series(left, incident.rule))}"
         events.append(Event(incident.id, now, EventKind.LEFT, text))
     return events
 

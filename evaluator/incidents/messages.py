@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from evaluator.engine.alerts import Alert, State
 from evaluator.engine.conditions import nearest_row
 from evaluator.engine.rules import Rule, Tier
-from evaluator.engine.samples import series_text
+from evaluator.engine.samples import Series, series_text
 from evaluator.engine.wording import held_text, limit_text, render, value_text
 from evaluator.incidents.deliveries import Message
 from evaluator.incidents.grouping import common_labels
 from evaluator.incidents.incident import CloseReason, Incident
 
 MOST_SERIES = 50
-"""A message lists at most this many series; the page of the incident has all."""
+"""A message, and a line of the timeline, list at most this many series."""
 
 CLOSE_SENTENCES = {
     CloseReason.RECOVERED: "it has recovered",
@@ -77,9 +77,7 @@ def told_of(incident: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
 
 def message_of(incident: Incident, now: float, *, labels: Iterable[tuple[str, str]] = ()) -> Message:
     """Return what receivers get of an incident as it stands."""
-    listed = [series_text(series) or incident.rule for series in incident.members[:MOST_SERIES]]
-    if len(incident.members) > MOST_SERIES:
-        listed.append(f"and {len(incident.members) - MOST_SERIES} more")
+    listed = listed_series(incident.members, incident.rule)
     group = series_text(incident.group)
     return Message(
         incident=incident.id,
@@ -102,6 +100,14 @@ def message_of(incident: Incident, now: float, *, labels: Iterable[tuple[str, st
         labels=dict(labels),
         closed=closed_text(incident),
     )
+
+
+def listed_series(found: Sequence[Series], nameless: str) -> list[str]:
+    """Return series for people, at most `MOST_SERIES` and how many more there are; `nameless` is one without labels."""
+    listed = [series_text(series) or nameless for series in found[:MOST_SERIES]]
+    if len(found) > MOST_SERIES:
+        listed.append(f"and {len(found) - MOST_SERIES} more")
+    return listed
 
 
 def closed_text(incident: Incident) -> str:

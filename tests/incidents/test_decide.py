@@ -51,6 +51,18 @@ def test_what_many_series_do_at_once_costs_no_more_for_each() -> None:
     assert steps_of(400) < 2.5 * steps_of(200)
 
 
+def test_a_line_of_the_timeline_stays_readable_whatever_joins() -> None:
+    story = Story.of(rule(group_by=()))
+    story.look(60, h=HI)
+    story.look(120, h=HI, **{f"h{number}": HI for number in range(1000)})
+    story.look(180, h=HI, **{f"h{number}": LO for number in range(1000)})
+    joined, left = (event.text for event in story.events if event.kind.value in ("joined", "left"))
+    assert joined.startswith("joined: host=h0; host=h1; ")
+    assert left.startswith("recovered: host=h0; host=h1; ")
+    assert joined.endswith("; and 950 more")
+    assert left.endswith("; and 950 more")
+
+
 def test_what_is_between_the_limits_does_not_open() -> None:
     story = Story.of(rule(mode=Mode.SHADOW))
     story.look(0, HI)
