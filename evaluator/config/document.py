@@ -4,8 +4,10 @@ This module knows how text becomes values and problems. It never knows what the 
 """
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from evaluator.config.positions import Definition, Path, Positions, positions_of
 from evaluator.config.problems import Problem
@@ -54,16 +56,21 @@ class Document:
 
     def regions(self, path: Path) -> list[tuple[int, int]]:
         """Return the first and last line of each header that belongs to a table."""
-        headers = [definition for definition in self.positions.definitions if definition.table]
-        ends = [header.span.line - 1 for header in headers[1:]] + [len(self.source.lines)]
-        found = [
-            (header.span.line, end)
-            for header, end in zip(headers, ends, strict=True)
-            if header.path[: len(path)] == path
-        ]
+        found = list(self._by_table.get(path, ()))
         if path in self.positions.values:
             line = self.positions.values[path].line
             found.append((line, line))
+        return found
+
+    @cached_property
+    def _by_table(self) -> dict[Path, list[tuple[int, int]]]:
+        """The lines of the headers that belong to each table, found once: a file may have a thousand of them."""
+        headers = [definition for definition in self.positions.definitions if definition.table]
+        ends = [header.span.line - 1 for header in headers[1:]] + [len(self.source.lines)]
+        found: defaultdict[Path, list[tuple[int, int]]] = defaultdict(list)
+        for header, end in zip(headers, ends, strict=False):
+            for depth in range(len(header.path) + 1):
+                found[header.path[:depth]].append((header.span.line, end))
         return found
 
 

@@ -131,6 +131,7 @@ IDS = frozenset({*CHECKS, "no-heartbeat", CANNOT_PAGE})
 def lint_rules(document: Document, rules: Iterable[Rule]) -> Iterator[Problem]:
     """Yield the warnings about the rules of one file, but for those that a comment ignores."""
     ignored = list(_comments(document))
+    first = min((item.span.line for item in document.positions.definitions), default=0)
     yield from (problem for problem in _unknown(document, ignored))
     for rule in rules:
         if rule.mode is not Mode.PAGE and not rule.off_because:
@@ -138,7 +139,7 @@ def lint_rules(document: Document, rules: Iterable[Rule]) -> Iterator[Problem]:
         path: Path = ("rule", rule.name)
         regions = document.regions(path)
         for name, check in CHECKS.items():
-            if not _is_ignored(name, ignored, regions, document):
+            if not _is_ignored(name, ignored, regions, first):
                 for place, message, hint in check(rule, path):
                     yield document.at_key(place, message, hint, id=name, error=False)
 
@@ -163,10 +164,9 @@ def _comments(document: Document) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def _is_ignored(
-    name: str, ignored: list[tuple[int, tuple[str, ...]]], regions: list[tuple[int, int]], document: Document
+    name: str, ignored: list[tuple[int, tuple[str, ...]]], regions: list[tuple[int, int]], first: int
 ) -> bool:
-    """Return whether a comment above the first table, or inside the rule, ignores this id."""
-    first = min((item.span.line for item in document.positions.definitions), default=0)
+    """Return whether a comment above the first line that says anything, or inside the rule, ignores this id."""
     return any(
         name in names and (line < first or any(start <= line <= end for start, end in regions))
         for line, names in ignored
