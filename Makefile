@@ -10,7 +10,7 @@ ARGS   ?=
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --no-input install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint fix wheel lock clean
+.PHONY: help install run test bench coverage lint fix wheel lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ run: install ## Watch this machine: the daemon with evaluator.toml, its state in
 test: install ## Run the whole test suite, against real servers.
 	.ci/components
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+bench: install ## Measure what judging and the daemon cost, as the tables of docs/performance.md; a quarter of an hour.
+	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.daemon
 
 coverage: install ## Prove that tests/engine and tests/incidents reach every branch of the two pure stations.
 	$(BIN)/coverage erase

@@ -46,6 +46,7 @@ P = ParamSpec("P")
 def cpu(repeats: int, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> Spread:
     """Return the CPU seconds of this process for one call of `work`."""
     call = partial(work, *arguments, **options)
+    gc.collect()
     number = 1
     while (once := _timed(call, number)) < ENOUGH and number < 1_000_000:
         number = max(number * 2, min(number * 100, int(number * ENOUGH / max(once, 1e-7)) + 1))
@@ -54,11 +55,11 @@ def cpu(repeats: int, work: Callable[P, object], *arguments: P.args, **options: 
 
 def cpu_once(work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> Spread:
     """Return the CPU seconds of work that can be done only once."""
+    gc.collect()
     return Spread((_timed(partial(work, *arguments, **options), 1),))
 
 
 def _timed(call: Callable[[], object], number: int) -> float:
-    gc.collect()
     started = time.process_time()
     for _ in range(number):
         call()
