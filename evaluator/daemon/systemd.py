@@ -21,7 +21,8 @@ class Systemd:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         """Find the socket that systemd names, if it does."""
-        self._notifier = SystemdNotifier()
+        # Made without a socket's name, the package's notifier leaves a socket of its own open.
+        self._notifier = SystemdNotifier() if environ.get("NOTIFY_SOCKET") else None
         self._watchdog = _watchdog_seconds(environ)
 
     def ready(self, status: str) -> None:
@@ -49,7 +50,8 @@ class Systemd:
             await asyncio.sleep(self._watchdog / 2)
 
     def _say(self, *lines: str) -> None:
-        self._notifier.notify("\n".join(lines))
+        if self._notifier is not None:
+            self._notifier.notify("\n".join(lines))
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
