@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -85,7 +86,7 @@ for      = "2s"
 summary  = "CPU at {value}"
 """
     house.rule(busy_rule.replace("LIMIT", "30"))
-    daemon = house.run()
+    house.run()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as loop:
         try:
             (found,) = until(pagerduty.open_incidents)
@@ -137,7 +138,7 @@ def test_what_is_due_is_still_sent_after_sigterm(house: House, pagerduty: PagerD
         metrics["errors"] = 20.0
         until(lambda: daemon.said("incident", what="opened"))
         begin = time.monotonic()
-        daemon.signal(15)
+        daemon.signal(signal.SIGTERM)
         until(lambda: daemon.said("draining"))
     assert daemon.ended() == 0
     assert time.monotonic() - begin < 10
