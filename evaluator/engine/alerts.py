@@ -75,8 +75,8 @@ class Alert:
     """The own timestamp of the newest sample that was judged, where samples carry one."""
     absent: float = 0.0
     """Seconds of good answers since its series was last in one."""
-    window: tuple[tuple[float, bool], ...] = ()
-    """The last samples as (time, beyond the limit?), oldest first, where `datapoints` needs them."""
+    window: tuple[tuple[float, float], ...] = ()
+    """The last samples as (time, value), oldest first, where `datapoints` needs them."""
     edited: bool = False
     """The rule's identity changed: the next good answer decides whether this alert goes on."""
     reason: str = ""

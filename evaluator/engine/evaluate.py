@@ -14,7 +14,7 @@ from evaluator.engine.reasons import reason_of
 from evaluator.engine.rows import Reading, all_series, readings_that_matter
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
 from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
-from evaluator.engine.window import push, window_size, windowed_verdict
+from evaluator.engine.window import beyond, push, window_size, windowed_verdict
 
 Book = Mapping[tuple[Severity, Series], Alert]
 """The alerts of one rule that have a row."""
@@ -135,7 +135,7 @@ class _Sighted:
             alert = self._judge_readings(alert, tier, readings, worse=worse)
         else:
             alert = self._judge_missing(alert, tier, worse=worse)
-        self._note(before, alert, cause)
+        self._note(tier, before, alert, cause)
         return alert.active
 
     def _ending(self, alert: Alert, *, present: bool) -> Cause:
@@ -190,21 +190,21 @@ class _Sighted:
             return after
         return replace(after, reason=reason_of(self.rule, tier, alert.state, after, finding))
 
-    def _note(self, before: Alert | None, alert: Alert, cause: Cause) -> None:
+    def _note(self, tier: Tier, before: Alert | None, alert: Alert, cause: Cause) -> None:
         state = before.state if before else State.QUIET
         if alert.state is not state:
             self.result.transitions.append(Transition(state, alert, cause))
-        if _worth_keeping(self.rule, alert, self.now):
+        if _worth_keeping(self.rule, tier, alert, self.now):
             self.result.alerts[alert.key] = alert
         elif before is not None:
             self.result.alerts[alert.key] = None
 
 
-def _worth_keeping(rule: Rule, alert: Alert, now: float) -> bool:
+def _worth_keeping(rule: Rule, tier: Tier, alert: Alert, now: float) -> bool:
     """Return whether a row must be kept: it is not quiet, or its past still matters to the next verdict."""
     if alert.state is not State.QUIET:
         return True
-    if any(beyond for _, beyond in alert.window):
+    if beyond(tier, alert.window):
         return True
     # A source of dated samples answers with old ones again; without this mark an old breach would be a new one.
     return alert.sample_at is not None and now - alert.sample_at <= max(3600.0, 10 * rule.step) + rule.lag

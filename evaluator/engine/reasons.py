@@ -6,6 +6,7 @@ This module words what `alerts` decided. It decides nothing.
 from evaluator.engine.alerts import Alert, Finding, State, Verdict
 from evaluator.engine.rules import NoDataPolicy, Rule, Tier
 from evaluator.engine.units import format_duration
+from evaluator.engine.window import beyond
 from evaluator.engine.wording import healthy_text, held_text, limit_text, value_text
 
 
@@ -38,8 +39,8 @@ def _what_was_seen(rule: Rule, tier: Tier, alert: Alert, finding: Finding) -> st
     value = value_text(finding.value, rule.unit)
     if finding.verdict is Verdict.BREACH:
         if tier.datapoints is not None:
-            beyond = sum(flag for _, flag in alert.window[-tier.datapoints.n :])
-            return f"{beyond} of the last {tier.datapoints.n} samples {limit_text(tier.limit, rule.unit)}, now {value}"
+            count = beyond(tier, alert.window[-tier.datapoints.n :])
+            return f"{count} of the last {tier.datapoints.n} samples {limit_text(tier.limit, rule.unit)}, now {value}"
         return f"{value} is {limit_text(tier.limit, rule.unit)}"
     if finding.verdict is Verdict.CLEAR and tier.datapoints is None and tier.recover.datapoints is None:
         return f"{value} is {healthy_text(tier, rule.unit)}"

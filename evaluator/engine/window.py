@@ -7,8 +7,8 @@ from evaluator.engine.alerts import Verdict
 from evaluator.engine.conditions import verdict_of
 from evaluator.engine.rules import Tier
 
-Window = tuple[tuple[float, bool], ...]
-"""Samples as (time, beyond the limit?), oldest first."""
+Window = tuple[tuple[float, float], ...]
+"""Samples as (time, value), oldest first. Values and not verdicts, so that an edited limit judges them anew."""
 
 SPARE_STEPS = 3
 """A sample counts while it is no older than N plus this many steps."""
@@ -27,7 +27,12 @@ def push(window: Window, tier: Tier, value: float, at: float, step: float) -> Wi
     size = window_size(tier)
     oldest = at - (size + SPARE_STEPS) * step
     kept = [point for point in window if oldest <= point[0] < at]
-    return (*kept, (at, tier.limit.holds(value)))[-size:]
+    return (*kept, (at, value))[-size:]
+
+
+def beyond(tier: Tier, window: Window) -> int:
+    """Return how many samples of a window are beyond the tier's limit."""
+    return sum(tier.limit.holds(value) for _, value in window)
 
 
 def windowed_verdict(tier: Tier, window: Window, value: float, at: float, step: float) -> Verdict:
@@ -44,18 +49,17 @@ def windowed_verdict(tier: Tier, window: Window, value: float, at: float, step: 
     needed = tier.recover.datapoints
     if needed is not None:
         recent = _recent(window, needed.n, at, step)
-        enough = len(recent) == needed.n and sum(beyond for _, beyond in recent) <= needed.m
-        return Verdict.CLEAR if enough and alone is not Verdict.BREACH else Verdict.BETWEEN
-    if tier.recover.limit is not None:
-        return Verdict.CLEAR if alone is Verdict.CLEAR else Verdict.BETWEEN
-    return Verdict.CLEAR
+        if len(recent) < needed.n or beyond(tier, recent) > needed.m:
+            return Verdict.BETWEEN
+    # A sample beyond the limit ends nothing, however few there are of its kind: there may have been no others to see.
+    return Verdict.BETWEEN if alone is Verdict.BREACH else alone
 
 
 def _breaches(tier: Tier, window: Window, alone: Verdict, at: float, step: float) -> bool:
     if tier.datapoints is None:
         return alone is Verdict.BREACH
     recent = _recent(window, tier.datapoints.n, at, step)
-    return sum(beyond for _, beyond in recent) >= tier.datapoints.m
+    return beyond(tier, recent) >= tier.datapoints.m
 
 
 def _recent(window: Window, n: int, at: float, step: float) -> Window:

@@ -3,8 +3,8 @@
 This module knows keys, order and what is superseded. It never sends, and never knows when a row is due again (that is
 `outbox`).
 
-Rows of one (incident, notifier) are sent in the order of their `seq`, so a new trigger put before the resolve of the
-old key is a raise that pages, and a resolve can never overtake its trigger.
+A raise is a trigger under a new key and the resolve of the old one; `outbox` holds a resolve back while a trigger of
+its (incident, notifier) is under way or was not accepted yet, so that it can overtake none.
 """
 
 from collections.abc import Callable, Iterable, Sequence

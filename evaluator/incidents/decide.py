@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from evaluator.engine.alerts import Alert, State, Verdict
 from evaluator.engine.evaluate import Cause, Evaluation
-from evaluator.engine.rules import Mode, Rule
+from evaluator.engine.rules import Mode, Rule, Severity
 from evaluator.engine.samples import Series
 from evaluator.incidents.announce import (
     Circumstances,
@@ -59,6 +59,7 @@ def decide(occasion: Occasion) -> Changes:
     changes = Changes()
     rule = occasion.rule
     groups = by_group(rule, (alert for alert in occasion.book.values() if alert.active))
+    were = by_group(rule, (alert for alert in occasion.world.book(rule.name).values() if alert.active))
     incidents = {incident.group: incident for incident in occasion.world.open_incidents(rule.name)}
     # Worked out once for all groups: thousands may open or close in one evaluation.
     respected = _respected(occasion) if groups.keys() - incidents.keys() else frozenset()
@@ -73,7 +74,8 @@ def decide(occasion: Occasion) -> Changes:
             reason = reasons.get(group, CloseReason.RECOVERED)
             changes.add(close(incident, reason, occasion.world, occasion.given))
         else:
-            changes.add(_go_on(occasion, incident, alerts, breaching))
+            worst_before = min((alert.severity for alert in were.get(group, ())), default=None)
+            changes.add(_go_on(occasion, incident, alerts, breaching, worst_before))
     return changes
 
 
@@ -121,7 +123,13 @@ def _open(occasion: Occasion, group: Series, alerts: Sequence[Alert], breaching:
     return Changes(incidents={incident.id: incident}, events=[opened], deliveries={row.id: row for row in rows})
 
 
-def _go_on(occasion: Occasion, before: Incident, alerts: Sequence[Alert], breaching: Sequence[Alert]) -> Changes:
+def _go_on(
+    occasion: Occasion,
+    before: Incident,
+    alerts: Sequence[Alert],
+    breaching: Sequence[Alert],
+    worst_before: Severity | None,
+) -> Changes:
     """Return what changes for an incident that stays open."""
     given = occasion.given
     rows = occasion.world.deliveries_of(before.id)
@@ -129,16 +137,19 @@ def _go_on(occasion: Occasion, before: Incident, alerts: Sequence[Alert], breach
     incident = _seen_now(before, occasion.rule, alerts)
     worst = min(breaching, key=lambda alert: alert.severity, default=None)
     joined = sorted({alert.series for alert in breaching} - set(before.members))
-    if joined or (worst is not None and worst.severity.worse_than(before.severity)):
-        incident = told_of(replace(incident, updated_at=given.now), occasion.rule, alerts)
+    left = sorted(set(before.members) - set(incident.members))
+    now_worst = min(alert.severity for alert in alerts)
+    lowered = now_worst if worst_before is not None and worst_before.worse_than(now_worst) else None
     if worst is not None and worst.severity.worse_than(before.severity):
-        incident = told_of(replace(incident, severity=worst.severity), occasion.rule, alerts)
+        raised = replace(incident, severity=worst.severity, updated_at=given.now)
+        incident = told_of(raised, occasion.rule, alerts)
         text = f"raised from {before.severity} to {incident.severity}: {incident.why}"
         changes.events.append(Event(incident.id, given.now, EventKind.RAISED, text))
         changes.deliveries.update({row.id: row for row in announce_raised(incident, rows, given)})
-    elif joined:
+    elif joined or left or lowered:
+        incident = told_of(replace(incident, updated_at=given.now), occasion.rule, alerts)
         changes.deliveries.update({row.id: row for row in announce_changed(incident, rows, given)})
-    changes.events.extend(_comings_and_goings(before, incident, joined, given.now))
+    changes.events.extend(_news(incident, joined, left, lowered, given.now))
     incident, blindness = _blindness(occasion, incident)
     changes.add(blindness)
     if incident != before:
@@ -164,12 +175,17 @@ def _seen_now(before: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
     )
 
 
-def _comings_and_goings(before: Incident, incident: Incident, joined: Sequence[Series], now: float) -> list[Event]:
+def _news(
+    incident: Incident, joined: Sequence[Series], left: Sequence[Series], lowered: Severity | None, now: float
+) -> list[Event]:
     events = []
     if joined:
         text = f"joined: {'; '.join(listed_series(joined, incident.rule))}"
         events.append(Event(incident.id, now, EventKind.JOINED, text))
-    if left := sorted(set(before.members) - set(incident.members)):
+    if lowered:
+        text = f"only {lowered} is left: {incident.why}; the incident stays {incident.severity}"
+        events.append(Event(incident.id, now, EventKind.LOWERED, text))
+    if left:
         text = f"recovered: {'; '.join(listed_series(left, incident.rule))}"
         events.append(Event(incident.id, now, EventKind.LEFT, text))
     return events

@@ -73,9 +73,9 @@ class Delivery:
     """One row of the outbox. All times are seconds since the epoch (UTC)."""
 
     id: str
-    """A ULID. Rows of one (incident, notifier) are sent in the order of `seq`."""
+    """A ULID."""
     seq: int
-    """The place in the order of its (incident, notifier); unique there, growing."""
+    """The place in the order in which the rows of its (incident, notifier) were made; unique there, growing."""
     incident: str
     notifier: str
     """The notifier's name in the settings: `pagerduty`, `console`."""

@@ -6,7 +6,7 @@ without anything happening; what the alerts stand on (`Rule.identity`) may not.
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from evaluator.engine.alerts import Alert, AlertKey
 from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
@@ -51,10 +51,13 @@ def _changed(world: World, rule: Rule, given: Circumstances) -> Changes:
     before = world.judged.get(rule.name)
     if before is None or not before.identity or before.identity == rule.identity:
         return changes
-    moves = _moves(json.loads(before.identity), rule)
-    alerts = _moved_alerts(world, rule, moves)
+    was = json.loads(before.identity)
+    moves = _moves(was, rule)
+    edit = _Edit.of(was, rule, moves)
+    alerts = _moved_alerts(world, rule, moves, edit)
     changes.alerts.update(alerts)
-    changes.series.update({SeriesKey(rule.name, series): None for series in world.remembered.get(rule.name, {})})
+    if edit.asks_anew:
+        changes.series.update({SeriesKey(rule.name, series): None for series in world.remembered.get(rule.name, {})})
     if rule.mode is Mode.PAGE:
         after = [alert for alert in alerts.values() if alert is not None]
         changes.add(_rehomed(world, rule, after, moves, given))
@@ -83,16 +86,37 @@ def _moves(before: dict[str, object], rule: Rule) -> dict[Severity, Severity]:
     return moves
 
 
-def _moved_alerts(world: World, rule: Rule, moves: dict[Severity, Severity]) -> dict[AlertKey, Alert | None]:
-    """Return the rule's alerts under the severities of now, to be confirmed by the first good answer."""
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What kind of edit it was."""
+
+    asks_anew: bool
+    """Another source or query: nothing that was seen says anything of what will be."""
+    confirms: bool
+    """The first good answer decides which alerts go on. A severity that only has another name moves with all of its."""
+
+    @classmethod
+    def of(cls, was: dict[str, object], rule: Rule, moves: dict[Severity, Severity]) -> "_Edit":
+        now = json.loads(rule.identity)
+        asks_anew = (was.get("source"), was.get("query")) != (now["source"], now["query"])
+        tiers = was.get("tiers")
+        old = {Severity(tier) for tier in tiers} if isinstance(tiers, list) else set()
+        renamed_only = was.get("group_by") == now["group_by"] and set(moves) >= old and len(old) == len(rule.tiers)
+        return cls(asks_anew, asks_anew or not renamed_only)
+
+
+def _moved_alerts(
+    world: World, rule: Rule, moves: dict[Severity, Severity], edit: _Edit
+) -> dict[AlertKey, Alert | None]:
+    """Return the rule's alerts under the severities of now."""
     rows: dict[AlertKey, Alert | None] = {}
     for alert in world.book(rule.name).values():
         severity = moves.get(alert.severity)
         if severity is not alert.severity:
             rows.setdefault(alert.key, None)
         if severity is not None:
-            moved = replace(alert, severity=severity, edited=True, window=(), sample_at=None)
-            rows[moved.key] = moved
+            moved = replace(alert, severity=severity, edited=alert.edited or edit.confirms)
+            rows[moved.key] = replace(moved, window=(), sample_at=None) if edit.asks_anew else moved
     return rows
 
 

@@ -135,7 +135,11 @@ def _refusal_told(world: World, refused: Delivery, text: str, given: Circumstanc
 
 
 def _sendable(deliveries: Iterable[Delivery], now: float) -> list[Delivery]:
-    """Return what is due and not behind an earlier row of its (incident, notifier) that nobody has accepted yet."""
+    """Return what is due and need not wait for another row of its (incident, notifier).
+
+    While a request is under way everything waits. A resolve also waits for a trigger that nobody has accepted yet: in a
+    raise the old key stays open until the new one is. Nothing waits for a resolve, which may be refused for ever.
+    """
     queues: defaultdict[tuple[str, str], list[Delivery]] = defaultdict(list)
     for row in deliveries:
         if _waits(row) or row.claimed:
@@ -144,11 +148,11 @@ def _sendable(deliveries: Iterable[Delivery], now: float) -> list[Delivery]:
     for queue in queues.values():
         if any(row.claimed for row in queue):
             continue
-        for row in sorted(queue, key=lambda row: row.seq):
-            if row.due_at <= now:
+        untold = any(row.action is Action.TRIGGER and row.accepted == 0 for row in queue)
+        for row in queue:
+            waits = row.action is Action.RESOLVE and untold
+            if row.due_at <= now and not waits:
                 sendable.append(row)
-            if row.accepted == 0 and row.action is not Action.NOTICE:
-                break
     return sendable
 
 

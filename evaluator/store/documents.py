@@ -45,14 +45,14 @@ def members_from_text(text: str) -> tuple[Series, ...]:
     return tuple(_series(pairs) for pairs in json.loads(text))
 
 
-def window_to_text(window: tuple[tuple[float, bool], ...]) -> str:
-    """Return a window of samples as JSON: pairs of time and whether it was beyond the limit."""
+def window_to_text(window: tuple[tuple[float, float], ...]) -> str:
+    """Return a window of samples as JSON: pairs of time and value."""
     return _dump(window)
 
 
-def window_from_text(text: str) -> tuple[tuple[float, bool], ...]:
+def window_from_text(text: str) -> tuple[tuple[float, float], ...]:
     """Return the window of the text."""
-    return tuple((float(at), bool(beyond)) for at, beyond in json.loads(text))
+    return tuple((float(at), float(value)) for at, value in json.loads(text))
 
 
 def message_to_text(message: Message) -> str:

@@ -220,3 +220,11 @@ def test_a_removed_service_strands_nothing() -> None:
     story.routes = Routes()
     story.edit(10)
     assert [(row.action, row.routing_key) for row in story.deliver(10)] == [(Action.RESOLVE, KEY)]
+
+
+def test_a_severity_that_is_renamed_while_its_series_is_missing_stays_open() -> None:
+    story = told()
+    story.look(60, answer(web_2=LO))
+    story.edit(90, rule(tier(Severity.P3)))
+    story.look(120, answer(web_2=LO))
+    assert [incident.severity for incident in story.open] == [Severity.P3]

@@ -276,3 +276,51 @@ def test_a_notice_holds_nothing_back() -> None:
     sent = story.deliver(86_400)
     assert [row.action for row in sent] == [Action.TRIGGER, Action.NOTICE]
     assert answer(LO).values == [LO]
+
+
+def test_what_is_lower_now_is_told_under_the_same_key() -> None:
+    story = Story.of(rule(tier(Severity.P0, 90), tier(Severity.P1, 50)))
+    story.look(0, HI)
+    (first,) = story.deliver(0)
+    story.look(60, 60.0)
+    (news,) = story.deliver(60)
+    assert (news.action, news.dedup_key) == (Action.TRIGGER, first.dedup_key)
+    assert (news.message.severity, news.message.value) == (Severity.P0, "60 %")
+    assert "lowered" in story.kinds
+    assert story.deliver(61) == []
+
+
+def test_who_left_is_told_too() -> None:
+    story = Story.of(rule(group_by=()))
+    story.look(0, web_1=HI, web_2=HI)
+    story.deliver(0)
+    story.look(60, web_1=HI, web_2=LO)
+    (news,) = story.deliver(60)
+    assert news.message.series == ("host=web-1",)
+
+
+def test_a_resolve_that_is_refused_for_ever_holds_up_nothing() -> None:
+    story = Story.of(rule(tier(Severity.P0, 90), tier(Severity.P1, 70), tier(Severity.P2, 50)))
+    story.look(0, 60.0)
+    story.deliver(0)
+    story.look(60, 80.0)
+    (trigger,) = next_due(story.world.deliveries.values(), 60)
+    story.take(Changes(deliveries={trigger.id: settle(trigger, QUEUED, 60, 0.5)}))
+    (resolve,) = next_due(story.world.deliveries.values(), 60)
+    story.take(Changes(deliveries={resolve.id: settle(resolve, NO, 60, 0.5)}))
+    story.look(120, HI)
+    assert story.deliver(120)[0].dedup_key.endswith("P0")
+    story.look(180, LO)
+    assert {row.dedup_key[-2:] for row in story.deliver(180)} == {"P0"}
+
+
+def test_an_old_key_stays_open_until_any_newer_one_was_accepted() -> None:
+    story = Story.of(rule(tier(Severity.P0, 90), tier(Severity.P1, 70), tier(Severity.P2, 50)))
+    story.look(0, 60.0)
+    story.deliver(0)
+    story.look(60, 80.0)
+    story.deliver(60, LOST)
+    story.look(61, HI)
+    sent = [(row.action.value, row.dedup_key[-2:]) for row in story.deliver(61)]
+    assert sent[0] == ("trigger", "P0")
+    assert sorted(sent[1:]) == [("resolve", "P1"), ("resolve", "P2")]

@@ -107,7 +107,7 @@ _alerts = st.builds(
     Alert,
     rule=any_text, severity=_severities, series=_series, state=st.sampled_from(State), since=_times, active_at=_times,
     clock=_times, seen=_times, judged=_times, verdict=st.sampled_from(Verdict), known=_times, absent=_numbers,
-    window=st.lists(st.tuples(_times, st.booleans()), max_size=3).map(tuple), edited=st.booleans(), reason=any_text,
+    window=st.lists(st.tuples(_times, _numbers), max_size=3).map(tuple), edited=st.booleans(), reason=any_text,
     **_maybe,
 )  # fmt: skip
 _text_fields = {
