@@ -6,7 +6,7 @@ thread of its own, and one that has not come back is not asked again until it ha
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -47,40 +47,75 @@ class Mount:
         return {"mount": self.path, "device": self.device, "fstype": self.fstype}
 
 
-def chosen(mounts: Sequence[Mount], wanted: str | tuple[str, ...]) -> tuple[list[Mount], str]:
-    """Return the mounts that a rule means, and the exact name that it means in vain (else an empty text)."""
+def candidates(mounts: Sequence[Mount], wanted: str | tuple[str, ...]) -> set[str]:
+    """Return the paths that must be looked at before it is known which mounts a rule means."""
+    found: set[str] = set()
+    for pattern in _patterns(wanted):
+        paths = {mount.path for mount in mounts if _may_mean(pattern, mount)}
+        found |= paths if _is_pattern(pattern) else {pattern.rstrip("/") or "/"} & {mount.path for mount in mounts}
+    return found
+
+
+def chosen(
+    mounts: Sequence[Mount], wanted: str | tuple[str, ...], files: Collection[str] = ()
+) -> tuple[list[Mount], str]:
+    """Return the mounts that a rule means, and the exact name that it means in vain (else an empty text).
+
+    `files` are the paths at which a single file is mounted: containers see /etc/hosts as a mount of the host's disk.
+    """
     visible = {mount.path: mount for mount in mounts}  # The last one at a path hides those below it.
-    patterns = (wanted,) if isinstance(wanted, str) else wanted
     found: dict[str, Mount] = {}
-    for pattern in patterns:
-        if not any(letter in pattern for letter in "*?["):
+    for pattern in _patterns(wanted):
+        if not _is_pattern(pattern):
             path = pattern.rstrip("/") or "/"
             if path not in visible:
                 return [], path
             found[path] = visible[path]
             continue
-        for mount in _distinct(visible.values()):
-            if fnmatchcase(mount.path, pattern) and (pattern != "*" or mount.fstype not in REMOTE):
+        for mount in _distinct(mount for mount in visible.values() if mount.path not in files):
+            if _may_mean(pattern, mount):
                 found[mount.path] = mount
     return list(found.values()), ""
+
+
+def _patterns(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (wanted,) if isinstance(wanted, str) else wanted
+
+
+def _is_pattern(name: str) -> bool:
+    return any(letter in name for letter in "*?[")
+
+
+def _may_mean(pattern: str, mount: Mount) -> bool:
+    """Return whether a pattern fits a mount that has a disk behind it."""
+    fits = _has_disk(mount) and fnmatchcase(mount.path, pattern)
+    return fits and (pattern != "*" or mount.fstype not in REMOTE)
+
+
+def _has_disk(mount: Mount) -> bool:
+    # The root of a container is an overlay; other overlays are containers' views of a disk that is listed itself.
+    overlay = mount.fstype in ("overlay", "aufs", "fuse.fuse-overlayfs")
+    return mount.fstype not in PSEUDO and (not overlay or mount.path == "/")
 
 
 def _distinct(mounts: Iterable[Mount]) -> list[Mount]:
     """Return the mounts with a disk behind them, each disk once, at the shortest path, as `df` does it."""
     kept: dict[str, Mount] = {}
-    for mount in sorted(mounts, key=lambda each: (len(each.path), each.path)):
-        # The root of a container is an overlay; other overlays are containers' views of a disk that is listed itself.
-        overlay = mount.fstype in ("overlay", "aufs", "fuse.fuse-overlayfs")
-        if mount.fstype in PSEUDO or (overlay and mount.path != "/"):
-            continue
-        # Containers see single files (/etc/hosts) as mounts of the host's disk.
-        if mount.fstype in REMOTE or os.path.isdir(mount.path):  # noqa: PTH112 - a stat, and no object, for each.
-            kept.setdefault(mount.device if mount.device.startswith("/") else mount.path, mount)
+    for mount in sorted(filter(_has_disk, mounts), key=lambda each: (len(each.path), each.path)):
+        kept.setdefault(mount.device if mount.device.startswith("/") else mount.path, mount)
     return list(kept.values())
 
 
-Call = Future[os.statvfs_result]
-"""A file system that is being asked."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at a mount."""
+
+    usage: os.statvfs_result
+    folder: bool
+
+
+Call = Future[Look]
+"""A file system that is being looked at."""
 
 
 class Disks:
@@ -99,12 +134,15 @@ class Disks:
         self, queries: Sequence[HostQuery], mounts: Sequence[Mount], labels: Mapping[str, str], *, within: float
     ) -> list[PollResult]:
         """Answer each query; a file system that hangs or cannot be read is left out with a warning."""
-        choices = [chosen(mounts, query.mount) for query in queries]
         # Polls overlap: each looks at the calls that it found or began.
-        calls = {path: self._call(path) for path in {mount.path for found, _ in choices for mount in found}}
+        calls = {path: self._call(path) for query in queries for path in candidates(mounts, query.mount)}
+        # What is no longer mounted is forgotten, unless somebody still waits for it.
+        self._asked = {path: call for path, call in self._asked.items() if path in calls or not call.done()}
         futures = [asyncio.wrap_future(_shielded(call)) for call in calls.values()]
         if futures:
             await asyncio.wait(futures, timeout=within)
+        files = {path for path, call in calls.items() if _is_file(call)}
+        choices = [chosen(mounts, query.mount, files) for query in queries]
         return [
             _missing(vain) if vain else _rows(query, found, labels, calls)
             for query, (found, vain) in zip(queries, choices, strict=True)
@@ -113,8 +151,14 @@ class Disks:
     def _call(self, path: str) -> Call:
         """Return the call that asks a file system: the one under way, or a new one."""
         if path not in self._asked or self._asked[path].done():
-            self._asked[path] = self._threads.submit(lambda: os.statvfs(path))
+            # Both in the thread: whatever is asked of a file system that hangs does not come back.
+            self._asked[path] = self._threads.submit(lambda: Look(os.statvfs(path), os.path.isdir(path)))  # noqa: PTH112 - a stat, and no object, for each.
         return self._asked[path]
+
+
+def _is_file(call: Call) -> bool:
+    """Return whether a look is known to have found a single file."""
+    return call.done() and not call.cancelled() and call.exception() is None and not call.result().folder
 
 
 def _rows(
@@ -130,7 +174,7 @@ def _rows(
             warnings.append(f"the file system at {mount.path} does not answer")
         elif (error := future.exception()) is not None:
             warnings.append(f"the file system at {mount.path} cannot be read: {getattr(error, 'strerror', error)}")
-        elif (value := _value(query.measure, future.result())) is not None:
+        elif (value := _value(query.measure, future.result().usage)) is not None:
             rows.append({**mount.labels, **labels})
             values.append(value)
     if warnings and not rows:

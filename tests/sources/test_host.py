@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.host import HostSource
-from evaluator.sources.host_disks import Mount, chosen
+from evaluator.sources.host_disks import Disks, Mount, chosen
+from evaluator.sources.host_query import HostQuery
 from evaluator.testing.sources import SourceConformance, build, polled, query, run
 
 
@@ -152,15 +154,13 @@ MACHINE = [
 ]
 
 
-def test_each_disk_is_listed_once_and_without_pseudo_file_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "isdir", lambda _: True)
+def test_each_disk_is_listed_once_and_without_pseudo_file_systems() -> None:
     found, vain = chosen(MACHINE, "*")
     assert {mount.path for mount in found} == {"/", "/home", "/srv"}
     assert not vain
 
 
-def test_what_a_rule_names_is_taken_whatever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "isdir", lambda _: True)
+def test_what_a_rule_names_is_taken_whatever_it_is() -> None:
     assert [mount.path for mount in chosen(MACHINE, ("/mnt/nas", "/run", "/var/lib/app/"))[0]] == [
         "/mnt/nas",
         "/run",
@@ -170,11 +170,50 @@ def test_what_a_rule_names_is_taken_whatever_it_is(monkeypatch: pytest.MonkeyPat
     assert chosen(MACHINE, ("/", "/nowhere")) == ([], "/nowhere")
 
 
-def test_the_root_of_a_container_is_a_disk_and_its_bound_files_are_none(tmp_path: Any) -> None:  # noqa: ANN401
+def disks(mounts: list[Mount], mount: str | list[str], within: float = 5.0) -> PollResult:
+    """Return what is said of these mounts, and fail where the loop was held up meanwhile."""
+
+    async def answer() -> PollResult:
+        looked = Disks()
+        asked = HostQuery.model_validate({"measure": "disk", "mount": mount})
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        waiting = asyncio.create_task(looked.answer([asked], mounts, {}, within=within))
+        await asyncio.sleep(0)
+        assert loop.time() - started < 0.5, "the loop was held up"
+        (result,) = await waiting
+        looked.close()
+        return result
+
+    result: PollResult = run(answer())
+    return result
+
+
+def test_the_root_of_a_container_is_a_disk_and_its_bound_files_are_none(tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     file.write_text("")
+    deeper = tmp_path / "hosts.d"
+    deeper.mkdir()
     container = [Mount("overlay", "/", "overlay"), Mount("/dev/vda1", str(file), "ext4")]
-    assert [mount.path for mount in chosen(container, "*")[0]] == ["/"]
+    result = disks([*container, Mount("/dev/vda1", str(deeper), "ext4")], "*")
+    assert isinstance(result, Samples)
+    assert [labels["mount"] for labels in result.labels] == ["/", str(deeper)]
+    result = disks(container, str(file))
+    assert isinstance(result, Samples)
+    assert [labels["mount"] for labels in result.labels] == [str(file)]
+
+
+def test_a_disk_that_hangs_at_any_question_never_holds_up_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+    real = os.path.isdir
+    monkeypatch.setattr(os.path, "isdir", lambda path: free.wait(1) if path == "/dying" else real(path))
+    statvfs = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda path: statvfs("/" if path == "/dying" else path))
+    result = disks([Mount("/dev/sda1", "/", "ext4"), Mount("/dev/sdb1", "/dying", "ext4")], "*", within=0.2)
+    free.set()
+    assert isinstance(result, Samples)
+    assert [labels["mount"] for labels in result.labels] == ["/"]
+    assert result.warnings == ("the file system at /dying does not answer",)
 
 
 def test_a_mount_that_is_not_there_is_a_failed_poll() -> None:
