@@ -5,10 +5,8 @@ This module knows one alert and its tier. It never knows how a wait is drawn.
 
 import math
 
-from evaluator.engine.alerts import Alert, State, Verdict
+from evaluator.engine.alerts import BLIND_STEPS, Alert, State, Verdict
 from evaluator.engine.rules import Tier
-
-_BLIND_STEPS = 3
 
 
 def time_left(alert: Alert, tier: Tier, *, every: float, step: float, now: float) -> float | None:
@@ -24,7 +22,7 @@ def time_left(alert: Alert, tier: Tier, *, every: float, step: float, now: float
             hold = tier.recover.for_
         case _:
             return None
-    if alert.verdict is Verdict.UNKNOWN or now - alert.judged > _BLIND_STEPS * step:
+    if alert.verdict is Verdict.UNKNOWN or now - alert.judged > BLIND_STEPS * step:
         return None
     late = 0.0 if alert.sample_at is None else max(alert.judged - alert.sample_at, 0.0)
     due = alert.clock + hold + late
