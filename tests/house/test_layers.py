@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import grimp
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.house.repository import PACKAGE, ROOT, entry_points, project
 
@@ -45,6 +48,21 @@ def test_the_pure_stations_never_read_a_clock() -> None:
     forbidden = contract("pure")["forbidden_modules"]
     assert isinstance(forbidden, list)
     assert {"asyncio", "logging", "os", "random", "socket", "sqlalchemy", "time"} <= set(forbidden)
+
+
+def test_whatever_is_imported_is_asked_for() -> None:
+    """A package that only comes with another may go with the next version of that one."""
+    graph = grimp.build_graph("evaluator", include_external_packages=True, cache_dir=None)
+    modules = {each for each in graph.modules if each.startswith("evaluator") and ".testing" not in each}
+    imported = {
+        other.partition(".")[0] for module in modules for other in graph.find_modules_directly_imported_by(module)
+    }
+    asked = {canonicalize_name(Requirement(each).name) for each in project()["project"]["dependencies"]}
+    brought_by = packages_distributions()
+    for name in sorted(imported - sys.stdlib_module_names - {"evaluator"}):
+        # pydantic and its core are released together.
+        distributions = {canonicalize_name(each.removesuffix("_core")) for each in brought_by[name]}
+        assert distributions & asked, f"{name} is imported, but no dependency"
 
 
 def test_the_package_says_that_it_is_typed() -> None:
