@@ -40,7 +40,7 @@ def steps_of(hosts: int) -> int:
     sys.setprofile(count)
     try:
         for now, value in ((60, HI), (120, LO), (180, HI)):
-            story.look(now, **{f"h{number}": value for number in range(hosts)})
+            story.look(now, answer(**{f"h{number}": value for number in range(hosts)}))
     finally:
         sys.setprofile(None)
     assert len(story.open) == hosts
@@ -54,8 +54,8 @@ def test_what_many_series_do_at_once_costs_no_more_for_each() -> None:
 def test_a_line_of_the_timeline_stays_readable_whatever_joins() -> None:
     story = Story.of(rule(group_by=()))
     story.look(60, h=HI)
-    story.look(120, h=HI, **{f"h{number}": HI for number in range(1000)})
-    story.look(180, h=HI, **{f"h{number}": LO for number in range(1000)})
+    story.look(120, answer(h=HI, **{f"h{number}": HI for number in range(1000)}))
+    story.look(180, answer(h=HI, **{f"h{number}": LO for number in range(1000)}))
     joined, left = (event.text for event in story.events if event.kind.value in ("joined", "left"))
     assert joined.startswith("joined: host=h0; host=h1; ")
     assert left.startswith("recovered: host=h0; host=h1; ")
