@@ -35,6 +35,7 @@ _EXAMPLES = frozenset({"key = value", "[table]", "# comment"})
 _MASK = "•"
 _PASSWORD = re.compile(r"(://[^/\s:@\"']*:)([^/\s\"']+)(?=@)")
 _HEADER = re.compile(r"\s*\[{1,2}[\w\s.-]*\]{0,2}\s*(?:#.*)?")
+_EQUALS = frozenset({"=", "==", ":", ":=", "=>"})
 _SHOWN = frozenset({Kind.BLANK, Kind.NEWLINE, Kind.SIGN, Kind.END})
 
 
@@ -72,9 +73,10 @@ def _masked(found: list[Token]) -> Iterator[str]:
 
 
 def _is_key(found: list[Token], index: int) -> bool:
-    """Return whether a sign of equality follows a token."""
+    """Return whether a sign of equality follows a token, and none stands before it: else it is a value all the same."""
+    before = next((token for token in reversed(found[:index]) if token.kind is not Kind.BLANK), None)
     after = next((token for token in found[index + 1 :] if token.kind is not Kind.BLANK), found[-1])
-    return after.text in {"=", "==", ":", ":=", "=>"}
+    return after.text in _EQUALS and (before is None or before.text not in _EQUALS)
 
 
 def _hidden(text: str) -> str:
