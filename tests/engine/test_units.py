@@ -1,12 +1,13 @@
 """How durations and quantities are read and written."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.engine.units import UNITS, format_duration, format_value, parse_duration, parse_quantity
+from evaluator.engine.units import UNITS, format_duration, format_value, parse_duration, parse_quantity, plain
 
 
 @pytest.mark.parametrize(
@@ -126,3 +127,25 @@ def test_a_quantity_is_a_finite_number_or_a_sentence(value: float | str, unit: s
         assert math.isfinite(parse_quantity(value, unit))
     except ValueError as error:
         assert str(error)  # noqa: PT017 - either is right.
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "said"),
+    [
+        ("5%", None, 'add unit = "percent" if the query answers 0 to 100, or unit = "ratio" if it answers 0 to 1'),
+        ("2GB", None, 'add unit = "bytes"'),
+        ("2MB/s", None, 'add unit = "per_second" or unit = "bytes_per_second"'),
+        ("5m", None, 'add unit = "seconds"'),
+        ("5 apples", None, "is not a number; write one like 90"),
+    ],
+)
+def test_a_quantity_with_a_unit_that_the_rule_does_not_say(text: str, unit: str | None, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse_quantity(text, unit)
+
+
+def test_what_is_no_finite_number() -> None:
+    with pytest.raises(ValueError, match="must be a finite number"):
+        parse_quantity("9" * 308 + "GB", "bytes")
+    for value in (math.inf, -math.inf):
+        assert format_duration(value) == format_value(value, None) == plain(value)
