@@ -120,7 +120,7 @@ async def test_what_failed_is_tried_again_without_being_asked(rooms: Rooms, monk
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ok", "fails", "breaks", "not yet"])), max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_store_ends_as_memory_whatever_fails(steps: list[tuple[str, str]]) -> None:
     async def story() -> None:
         rooms = Rooms()

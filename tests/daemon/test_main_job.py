@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -143,3 +144,26 @@ def test_what_is_due_is_still_sent_after_sigterm(house: House, pagerduty: PagerD
     assert daemon.ended() == 0
     assert time.monotonic() - begin < 10
     assert [found.open for found in pagerduty.incidents()] == [True]
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_labels_that_nobody_expects_open_and_close_like_any_other(
+    house: House, pagerduty: PagerDuty, metrics: Metrics, request: pytest.FixtureRequest, store: str
+) -> None:
+    awkward = ("nul\x00", "x" * 5000, "\u202e\U0001f525", "{value} [bold]", "<script>")
+    with ExitStack() as stack:
+        if store == "postgres":
+            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_url")))
+            house.settle(settings(pagerduty.url, metrics.url, store=f'[store]\nurl = "{url}"'))
+        stack.callback(house.close)
+        house.rule(rule("errors", summary='"{host}: {value}"'))
+        metrics["errors"] = dict.fromkeys(awkward, 20.0)
+        first = house.run()
+        until(lambda: len(pagerduty.open_incidents()) == len(awkward))
+        first.stop()
+        metrics["errors"] = dict.fromkeys(awkward, 0.0)
+        second = house.run()
+        until(lambda: not pagerduty.open_incidents())
+        assert second.get("/")[0] == second.get("/api/v1/alerts")[0] == 200
+        assert pagerduty.account.pages == len(awkward)
+        assert "Traceback" not in first.output + second.output

@@ -133,6 +133,7 @@ def test_broken_settings_leave_everything_as_it_is(house: House, pagerduty: Page
     house.rule(rule("errors"))
     daemon = house.run()
     house.settle(settings(pagerduty.url, metrics.url, top='instance = "test"\nevery = "soon"'))
+    daemon.signal(signal.SIGHUP)
     until(lambda: daemon.metric("reloads_total", outcome="failed") == 1)
     assert daemon.said("reload refused: everything stays as it was")
     until(lambda: errors(daemon) == 1)
@@ -178,6 +179,7 @@ def test_a_source_that_moves_is_asked_where_it_is_now(house: House, pagerduty: P
     daemon = house.run()
     until(lambda: daemon.metric("poll_failures_total", reason="refused") >= 1)
     house.settle(settings(pagerduty.url, metrics.url))
+    daemon.signal(signal.SIGHUP)
     until(pagerduty.open_incidents)
 
 
@@ -185,6 +187,7 @@ def test_what_only_a_restart_changes_stays_and_is_said(house: House, pagerduty: 
     house.rule(rule("errors"))
     daemon = house.run()
     house.settle(settings(pagerduty.url, metrics.url, top='instance = "moved"\nevery = "1s"'))
+    daemon.signal(signal.SIGHUP)
     until(lambda: daemon.said("setting stays as it was until the next start", setting="instance"))
     metrics["errors"] = 20.0
     (found,) = until(pagerduty.open_incidents)
