@@ -3,7 +3,6 @@
 This module knows how text becomes values and problems. It never knows what the keys mean.
 """
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from functools import cached_property
 
 from evaluator.config.positions import Definition, Path, Positions, positions_of
 from evaluator.config.problems import Problem
-from evaluator.config.reading import understood
+from evaluator.config.reading import too_deep, understood, values_of
 from evaluator.config.secrecy import discreet, harmless
 from evaluator.config.slips import read_statement
 from evaluator.config.statements import Statement, statements
@@ -21,6 +20,7 @@ Table = dict[str, object]
 """A TOML table as tomllib reads it."""
 
 _MOST_PROBLEMS = 50
+_TOO_DEEP = "this goes too deep: a table within a table, and so on"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def read_document(file: str, raw: bytes, *, settings: bool = False) -> Document:
     if problem is not None:
         return Document(source, problems=(problem,), lost=frozenset(range(1, len(source.lines) + 1)))
     try:
-        data = tomllib.loads(source.text)
+        data = values_of(source.text)
     except (ValueError, RecursionError):
         return _read_broken(source)
     return Document(source, data, positions_of(source.text))
@@ -106,6 +106,11 @@ def _read_broken(source: SourceText) -> Document:
             lines += [""] * statement.size
             continue
         reading = read_statement(statement.text, shows)
+        if too_deep(reading.meant or statement.text):
+            problems.append(source.problem(Span(statement.line, 1, 2), _TOO_DEEP))
+            lost.update(numbers)
+            lines += [""] * statement.size
+            continue
         problems += [
             source.problem(_span(statement, slip.start, slip.end), say(slip.message), say(slip.hint))
             for slip in reading.slips
@@ -122,11 +127,11 @@ def _document(
     """Return the document of the lines as they were meant."""
     text = "\n".join(lines)
     try:
-        data = tomllib.loads(text)
+        data = values_of(text)
     except (ValueError, RecursionError) as error:
         data, text, lost = {}, "", set(range(1, len(lines) + 1))
         if not problems:
-            said = "the brackets go too deep" if isinstance(error, RecursionError) else f"this is not TOML: {error}"
+            said = _TOO_DEEP if isinstance(error, RecursionError) else f"this is not TOML: {error}"
             problems.append(source.problem(Span(1, 1, 2), said))
     if len(problems) > _MOST_PROBLEMS:
         more += len(problems) - _MOST_PROBLEMS

@@ -133,6 +133,17 @@ def _read(path: Path, shown: str) -> tuple[bytes, Problem | None]:
         return b"", Problem(shown, 0, 0, 0, f"cannot be read: {why}")
 
 
+def _read_at_once(path: Path, shown: str) -> tuple[bytes, Problem | None]:
+    """Return what `_read` does, without waiting for whoever may write into a pipe one day."""
+    try:
+        waits = path.is_fifo()
+    except OSError:
+        waits = False
+    if waits:
+        return b"", Problem(shown, 0, 0, 0, "cannot be read: it is a pipe, and no file")
+    return _read(path, shown)
+
+
 def _rules_in_force(
     base: Path,
     folder: Path,
@@ -162,7 +173,7 @@ def _rules_in_force(
             return _blind(state, Problem(prefix.rstrip("/"), 0, 0, 0, f"{message}; all rules stay in force"))
         state.problems.append(Problem("", 0, 0, 0, f"{message}: nothing is watched", error=False))
     for name, place in names.items():
-        raw, problem = _read(place, prefix + name)
+        raw, problem = _read(place, prefix + name) if only else _read_at_once(place, prefix + name)
         if problem is None:
             disk[name] = raw
         else:

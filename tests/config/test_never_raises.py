@@ -1,5 +1,6 @@
 """Whatever is in a file, loading answers with rules and problems."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -98,9 +99,24 @@ def test_large_files_are_answered_quickly(tmp_path: Path) -> None:
         b"a = [" * 150_000,
         b'a = """' * 140_000,
         b"\xff" * 9,
+        b"[rule." + b".".join([b"a"] * 3000) + b"]\nx = 1\n",
+        b"[rule.z]\n" + b".".join([b"a"] * 900) + b" = 1\n",
+        b"[rule.y]\nlabels = " + b"{ a = " * 300 + b"1" + b" }" * 300 + b"\n",
     ]
     for number, blob in enumerate(blobs):
         (tmp_path / "rules" / f"{number}.toml").write_bytes(blob)
     loaded = load(tmp_path / "evaluator.toml", {}, plugins=PLUGINS)
     assert {problem.file for problem in loaded.problems} == {f"rules/{number}.toml" for number in range(len(blobs))}
     assert len(loaded.problems) < 200
+
+
+def test_a_pipe_among_the_rules_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "evaluator.toml").write_text(SETTINGS)
+    (tmp_path / "rules" / "a.toml").write_text(rule("a"))
+    os.mkfifo(tmp_path / "rules" / "pipe.toml")
+    loaded = load(tmp_path / "evaluator.toml", {}, plugins=PLUGINS)
+    assert [problem.headline for problem in loaded.problems if problem.error] == [
+        "rules/pipe.toml: cannot be read: it is a pipe, and no file"
+    ]
+    assert "a" in loaded.rules.rules
