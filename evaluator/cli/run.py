@@ -6,6 +6,7 @@ where settings or rules cannot be used.
 
 import asyncio
 import os
+import resource
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,7 @@ def run(
         setup(log_level, json=True if log_json else None)
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong), param_hint="--log-level") from None
+    _have_files_enough()
     try:
         asyncio.run(run_daemon(config, os.environ))
     except ConfigBrokenError as broken:
@@ -53,6 +55,12 @@ def run(
     except Exception:
         log.exception("the daemon broke")
         raise typer.Exit(1) from None
+
+
+def _have_files_enough() -> None:
+    """Raise the soft limit of open files to the hard one: the usual 1,024 is for programs that use `select`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def register(app: typer.Typer) -> None:

@@ -20,6 +20,7 @@ from evaluator.engine.alerts import BLIND_STEPS
 from evaluator.engine.rules import Rule
 from evaluator.engine.samples import PollFailed, PollResult
 from evaluator.engine.window import window_size
+from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,13 @@ class Backfill:
     """Judges the past of rules."""
 
     def __init__(
-        self, equipment: Equipment, cycles: Cycles, ledger: Ledger, sightings: Sightings, clock: Clock
+        self,
+        equipment: Equipment,
+        cycles: Cycles,
+        ledger: Ledger,
+        sightings: Sightings,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         """Work with what is in force."""
         self._equipment = equipment
@@ -51,20 +58,36 @@ class Backfill:
         self._ledger = ledger
         self._sightings = sightings
         self._clock = clock
+        self._metrics = metrics
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, rules: Iterable[Rule]) -> None:
-        """Judge the past of these rules, a few at a time."""
-        await asyncio.gather(*(self._one(rule) for rule in rules if rule.judged))
+    def start(self, rules: Iterable[Rule]) -> None:
+        """Judge the past of these rules, a few at a time, while everything else goes on."""
+        for rule in rules:
+            task = asyncio.create_task(self.one(rule), name=f"backfill {rule.name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _one(self, rule: Rule) -> None:
-        async with self._turns:
-            slots = self._slots(rule)
-            if not slots or self._judged_live(rule):
-                return
-            history = await self._history(rule, slots)
-            if history and await self._replay(rule, history):
-                await self._ledger.flush()
+    async def stop(self) -> None:
+        """Leave off."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def one(self, rule: Rule) -> None:
+        """Judge the past of one rule."""
+        try:
+            async with self._turns:
+                slots = self._slots(rule) if rule.judged else ()
+                if not slots or self._judged_live(rule):
+                    return
+                history = await self._history(rule, slots)
+                if history and await self._replay(rule, history):
+                    await self._ledger.flush()
+        except Exception:  # As for any poll: our own mistakes, and a plugin's, are survived, counted and logged.
+            log.exception("backfill broke", rule=rule.name, source=rule.source)
+            self._metrics.errors.labels("poll").inc()
 
     def _slots(self, rule: Rule) -> Sequence[float]:
         """Return the slots that nobody judged, oldest first; empty where nothing worth the question was missed."""

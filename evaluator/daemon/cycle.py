@@ -16,7 +16,7 @@ from evaluator.daemon.sightings import Sightings
 from evaluator.engine.alerts import State
 from evaluator.engine.evaluate import Transition
 from evaluator.engine.rules import Query, Rule
-from evaluator.engine.samples import FailureReason, PollFailed, PollResult
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.incidents.judge import Judgement, assess
 from evaluator.telemetry.metrics import Metrics
 
@@ -50,14 +50,20 @@ class Cycles:
         for rule in rules:
             # A reload may have come while the source was being asked: what is judged is what is in force now.
             current = self._equipment.rules.get(rule.name)
-            if current is not None and current.judged and current.query == rule.query:
-                self._judge(current, results[rule.query], slot)
+            if current is not None and current.judged and (current.query, current.every) == (rule.query, rule.every):
+                self._judge_safely(current, results[rule.query], slot)
                 await asyncio.sleep(0)
-        committed = await self._ledger.flush()
+        committed = await self._committed(every)
         self._metrics.cycle_lag_seconds.observe(max(0.0, self._clock.now() - slot))
         if committed:
             self._metrics.last_cycle_timestamp_seconds.set(slot)
         return committed
+
+    async def _committed(self, every: float) -> bool:
+        """Write, and return whether that was done before the next slot needs us: a store that hangs delays no slot."""
+        flush = asyncio.ensure_future(self._ledger.flush())
+        done, _ = await asyncio.wait({flush}, timeout=every / 2)
+        return bool(done) and flush.result()
 
     def rules_of(self, source: str, every: float) -> list[Rule]:
         """Return the rules that a cycle judges."""
@@ -76,14 +82,14 @@ class Cycles:
         return results
 
     async def _ask(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:
-        adapter = self._equipment.sources.get(source)
+        adapter = await self._equipment.sources.again(source)
         if adapter is None:
             failed = PollFailed(FailureReason.INTERNAL, f"source {source} is not open; the log says why")
             return [failed] * len(queries)
         limit = self.timeout_of(source) + GRACE
         try:
             async with asyncio.timeout(limit):
-                results = await adapter.poll(queries, slot)
+                results = _checked(await adapter.poll(queries, slot), len(queries))
         except TimeoutError:
             failed = PollFailed(FailureReason.TIMEOUT, f"source {source} did not end its poll within {limit:g} s")
             return [failed] * len(queries)
@@ -92,9 +98,6 @@ class Cycles:
             self._metrics.errors.labels("poll").inc()
             failed = PollFailed(FailureReason.INTERNAL, f"source {source} made a mistake; the log has its traceback")
             return [failed] * len(queries)
-        if len(results) != len(queries):
-            failed = PollFailed(FailureReason.INTERNAL, f"source {source} answered {len(results)} of {len(queries)}")
-            return [failed] * len(queries)
         return results
 
     def timeout_of(self, source: str) -> float:
@@ -102,6 +105,13 @@ class Cycles:
         declared = self._equipment.settings.sources.get(source)
         timeout = getattr(declared.settings, "timeout", None) if declared else None
         return float(timeout) if isinstance(timeout, int | float) else USUAL_TIMEOUT
+
+    def _judge_safely(self, rule: Rule, result: PollResult, slot: float) -> None:
+        try:
+            self._judge(rule, result, slot)
+        except Exception:  # Our mistake with one rule must not keep the others from being judged.
+            log.exception("judging broke", rule=rule.name)
+            self._metrics.errors.labels("judge").inc()
 
     def _judge(self, rule: Rule, result: PollResult, slot: float) -> None:
         started = self._clock.monotonic()
@@ -135,6 +145,20 @@ class Cycles:
         for result in results:
             if isinstance(result, PollFailed):
                 self._metrics.poll_failures.labels(source, result.reason.value).inc()
+
+
+def _checked(results: object, expected: int) -> list[PollResult]:
+    """Return what a source answered if it keeps the protocol, which a plugin may not; else raise `TypeError`."""
+    if not isinstance(results, list) or len(results) != expected:
+        raise TypeError(f"poll answered {type(results).__name__} where a list of {expected} was due")
+    for result in results:
+        if isinstance(result, Samples):
+            columns = {len(result.labels), len(result.values), len(result.values if result.at is None else result.at)}
+            if len(columns) != 1:
+                raise TypeError("the columns of an answer have different lengths")
+        elif not isinstance(result, PollFailed):
+            raise TypeError(f"poll answered {type(result).__name__} where samples or a failure were due")
+    return results
 
 
 def _log_transition(transition: Transition) -> None:

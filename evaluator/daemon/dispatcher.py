@@ -25,8 +25,14 @@ log = structlog.get_logger(__name__)
 LONGEST_SLEEP = 5.0
 """Seconds after which the outbox is looked at again, whatever was to come."""
 
+LONGEST_PAUSE = 0.25
+"""Seconds between two looks at a large outbox."""
+
 SEND_LIMIT = 60.0
 """Seconds after which a notifier that does not keep its own timeout is cancelled."""
+
+AFTER_A_MISTAKE = 30.0
+"""Seconds until a delivery is tried again that our own mistake kept from being sent."""
 
 RATE_LIMITED = "rate_limited"
 
@@ -50,7 +56,10 @@ class Dispatcher:
         """Send what is due, for ever."""
         while True:
             self._wake.clear()
+            started = self._clock.monotonic()
             self._start_due()
+            # In a burst each delivery wakes us several times; looking takes at most a tenth of our time.
+            await asyncio.sleep(min(LONGEST_PAUSE, 10 * (self._clock.monotonic() - started)))
             try:
                 async with asyncio.timeout(self._sleep()):
                     await self._wake.wait()
@@ -74,9 +83,10 @@ class Dispatcher:
         self._paused = {lane: until for lane, until in self._paused.items() if until > now}
         held = self._busy | self._paused.keys()
         rows = self._ledger.world.deliveries.values()
-        for delivery in next_due(rows, now, held, self._ledger.unwritten()):
-            if first_only and (delivery.accepted or delivery.attempts):
-                continue
+        not_now = self._ledger.unwritten()
+        if first_only:
+            not_now |= {row.id for row in rows if row.accepted or row.attempts}
+        for delivery in next_due(rows, now, held, not_now):
             self._busy.add(lane_of(delivery))
             # Claimed at once: whatever else is decided before the task runs must know that a request is coming.
             self._put(claim(delivery))
@@ -87,8 +97,9 @@ class Dispatcher:
     def _sleep(self) -> float:
         """Return how long nothing will be due; the lanes that are busy wake us by themselves."""
         now = self._clock.now()
-        rows = (row for row in self._ledger.world.deliveries.values() if lane_of(row) not in self._busy)
-        due = next_time(rows)
+        held = self._busy | self._paused.keys()
+        rows = (row for row in self._ledger.world.deliveries.values() if lane_of(row) not in held)
+        due = min((time for time in (next_time(rows), *self._paused.values()) if time is not None), default=None)
         if due is None:
             return LONGEST_SLEEP
         # What is due but blocked (behind another row, or not written) is waited for, not spun on.
@@ -99,6 +110,11 @@ class Dispatcher:
         try:
             if await self._claimed(delivery):
                 await self._attempt(delivery.id)
+        except Exception:  # Our own mistake: the row must not stay claimed for ever because of it.
+            log.exception("telling broke", notifier=delivery.notifier, incident=delivery.incident)
+            self._metrics.errors.labels("delivery").inc()
+            current = self._ledger.world.deliveries[delivery.id]
+            self._put(replace(current, claimed=False, told=True, due_at=self._clock.now() + AFTER_A_MISTAKE))
         finally:
             self._busy.discard(lane)
             self._wake.set()
@@ -128,7 +144,9 @@ class Dispatcher:
         await self._ledger.flush()
 
     async def _send(self, delivery: Delivery) -> Outcome:
-        notifier = self._equipment.notifiers.get(delivery.notifier)
+        notifier = await self._equipment.notifiers.again(delivery.notifier)
+        if notifier is None and delivery.notifier in self._equipment.settings.notifiers:
+            return RetryLater("internal", f"{delivery.notifier} cannot be opened; the log says why", arrived=False)
         if notifier is None:
             return Refused("no_notifier", f'there is no notifier "{delivery.notifier}" in the settings any more')
         try:

@@ -8,6 +8,7 @@ can be written again, and at every start, since the daemon may have died in betw
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -38,8 +39,14 @@ SEND_LIMIT = 60.0
 
 MOST_LISTED = 50
 
-Receiver = tuple[str, Target]
-"""A service and the receiver that pages for it."""
+
+@dataclass(slots=True)
+class Burning:
+    """What fires, for one receiver."""
+
+    services: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+    """Worst first."""
 
 
 class Emergency:
@@ -51,10 +58,10 @@ class Emergency:
         self._ledger = ledger
         self._clock = clock
         self._metrics = metrics
-        self._to_resolve: list[Receiver] = list(equipment.routes.keyed())
-        self._told: dict[Receiver, tuple[str, ...]] = {}
-        self._not_before: dict[Receiver, float] = {}
-        self._failures: Counter[Receiver] = Counter()
+        self._to_resolve: set[Target] = {target for _, target in equipment.routes.keyed()}
+        self._told: dict[Target, set[str]] = {}
+        self._not_before: dict[Target, float] = {}
+        self._failures: Counter[Target] = Counter()
 
     async def run(self) -> None:
         """Look every few seconds, for ever."""
@@ -67,27 +74,29 @@ class Emergency:
         now = self._clock.now()
         since = self._ledger.failing_since
         if since is None:
-            self._to_resolve.extend(receiver for receiver in self._told if receiver not in self._to_resolve)
+            self._to_resolve.update(self._told)
             self._told.clear()
-            await asyncio.gather(*(self._resolve(receiver) for receiver in list(self._to_resolve)))
+            await asyncio.gather(*(self._resolve(target) for target in self._to_resolve))
         elif now - since >= AFTER:
-            firing = self._firing()
-            for receiver, listed in firing.items():
-                if not set(listed) <= set(self._told.get(receiver, ())):
-                    await self._trigger(receiver, listed, since)
+            burning = self._burning()
+            news = {
+                target for target, found in burning.items() if not set(found.lines) <= self._told.get(target, set())
+            }
+            await asyncio.gather(*(self._trigger(target, burning[target], since) for target in news))
 
-    def _firing(self) -> dict[Receiver, tuple[str, ...]]:
-        """Return what fires for each receiver, worst first."""
-        found: dict[Receiver, list[str]] = {}
+    def _burning(self) -> dict[Target, Burning]:
+        """Return what fires for each receiver; services that share one share its message."""
+        found: dict[Target, Burning] = {}
         for alert in sorted(self._alerts(), key=lambda alert: (alert.severity, alert.rule, alert.series)):
             rule = self._equipment.rules.get(alert.rule)
             if rule is None or rule.mode is not Mode.PAGE:
                 continue
             for target in self._receivers(rule.service):
                 series = series_text(alert.series)
-                line = f"{alert.severity} {alert.rule}{f' ({series})' if series else ''}: {alert.reason}"
-                found.setdefault((rule.service, target), []).append(line)
-        return {receiver: tuple(lines) for receiver, lines in found.items()}
+                burning = found.setdefault(target, Burning())
+                burning.services.add(rule.service)
+                burning.lines.append(f"{alert.severity} {alert.rule}{f' ({series})' if series else ''}: {alert.reason}")
+        return found
 
     def _alerts(self) -> Iterable[Alert]:
         books = self._ledger.world.alerts.values()
@@ -97,33 +106,29 @@ class Emergency:
         keyed = [target for name, target in self._equipment.routes.keyed() if name == service]
         return keyed or [CONSOLE]
 
-    async def _trigger(self, receiver: Receiver, listed: tuple[str, ...], since: float) -> None:
-        service, _ = receiver
-        outcome = await self._send(receiver, Action.TRIGGER, self._message(service, listed, since))
+    async def _trigger(self, target: Target, burning: Burning, since: float) -> None:
+        outcome = await self._send(target, Action.TRIGGER, self._message(burning, since))
         if isinstance(outcome, Accepted | Refused):
-            self._told[receiver] = listed
-            if receiver in self._to_resolve:
-                self._to_resolve.remove(receiver)
+            self._told[target] = set(burning.lines)
+            self._to_resolve.discard(target)
 
-    async def _resolve(self, receiver: Receiver) -> None:
-        service, _ = receiver
-        outcome = await self._send(receiver, Action.RESOLVE, self._message(service, (), self._clock.now()))
-        if isinstance(outcome, Accepted | Refused) and receiver in self._to_resolve:
-            self._to_resolve.remove(receiver)
+    async def _resolve(self, target: Target) -> None:
+        outcome = await self._send(target, Action.RESOLVE, self._message(Burning(), self._clock.now()))
+        if isinstance(outcome, Accepted | Refused):
+            self._to_resolve.discard(target)
 
-    async def _send(self, receiver: Receiver, action: Action, message: Message) -> Outcome | None:
-        """Send past the outbox; `None`: the receiver asked us to wait."""
-        service, target = receiver
+    async def _send(self, target: Target, action: Action, message: Message) -> Outcome | None:
+        """Send past the outbox; `None`: it is not time for another try."""
         now = self._clock.now()
         notifier = self._equipment.notifiers.get(target.notifier)
-        if notifier is None or self._not_before.get(receiver, 0.0) > now:
+        if notifier is None or self._not_before.get(target, 0.0) > now:
             return None
         delivery = Delivery(
             id=new_id(),
             seq=1,
             incident="",
             notifier=target.notifier,
-            service=service,
+            service=message.service,
             severity=Severity.P0,
             action=action,
             dedup_key=f"evaluator/{self._equipment.settings.instance}/store",
@@ -141,40 +146,42 @@ class Emergency:
             log.exception("delivery broke", notifier=target.notifier)
             self._metrics.errors.labels("delivery").inc()
             outcome = RetryLater("internal", "our own mistake; the log has its traceback")
-        self._note(receiver, action, outcome)
+        self._note(target, action, message, outcome)
         return outcome
 
-    def _note(self, receiver: Receiver, action: Action, outcome: Outcome) -> None:
-        service, target = receiver
+    def _note(self, target: Target, action: Action, message: Message, outcome: Outcome) -> None:
         match outcome:
             case Accepted():
                 label, level = "accepted", log.debug if action is Action.RESOLVE else log.error
-                del self._failures[receiver]
+                del self._failures[target]
             case RetryLater():
                 label, level = f"retry_{outcome.reason}", log.debug if action is Action.RESOLVE else log.warning
-                wait = min(LONGEST_WAIT, LOOK_EVERY * 2.0 ** min(self._failures[receiver], 10))
-                self._failures[receiver] += 1
-                self._not_before[receiver] = self._clock.now() + max(outcome.after or 0.0, wait)
+                wait = min(LONGEST_WAIT, LOOK_EVERY * 2.0 ** min(self._failures[target], 10))
+                self._failures[target] += 1
+                self._not_before[target] = self._clock.now() + max(outcome.after or 0.0, wait)
             case Refused():
                 label, level = "refused", log.error
         self._metrics.deliveries.labels(target.notifier, action.value, label).inc()
-        level("store emergency told past the outbox", service=service, action=action.value, outcome=label)
+        level("store emergency told past the outbox", service=message.service, action=action.value, outcome=label)
 
-    def _message(self, service: str, listed: tuple[str, ...], since: float) -> Message:
-        now = self._clock.now()
-        shown = listed[:MOST_LISTED]
-        more = (f"and {len(listed) - MOST_LISTED} more",) if len(listed) > MOST_LISTED else ()
-        why = f"the store cannot be written: {self._ledger.error}" if listed else "the store can be written"
+    def _message(self, burning: Burning, since: float) -> Message:
+        now, count = self._clock.now(), len(burning.lines)
+        services = ", ".join(sorted(burning.services))
+        over = "the store can be written"
+        more = (f"and {count - MOST_LISTED} more",) if count > MOST_LISTED else ()
+        title = (
+            f"evaluator cannot write its store, and {count} {'alert' if count == 1 else 'alerts'} of {services} fire"
+        )
         return Message(
             incident="",
             rule="store",
-            service=service,
+            service=services or "evaluator",
             severity=Severity.P0,
-            title=f"evaluator cannot write its store; {len(listed)} alerts of {service} are firing" if listed else why,
-            why=why,
+            title=title if count else over,
+            why=f"the store cannot be written: {self._ledger.error}" if count else over,
             source=f"evaluator {self._equipment.settings.instance}",
             opened_at=since,
             at=now,
-            series=(*shown, *more),
-            closed="" if listed else "the store can be written",
+            series=(*burning.lines[:MOST_LISTED], *more),
+            closed="" if count else over,
         )

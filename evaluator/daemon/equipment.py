@@ -5,8 +5,9 @@ closes adapters. It never asks or sends anything itself.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +24,10 @@ from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
-CLOSE_TIMEOUT = 5.0
+OPEN_TIMEOUT = 10.0
+"""Seconds that opening an adapter may take; it talks to nobody."""
+
+CLOSE_TIMEOUT = 2.0
 """Seconds that closing an adapter may take."""
 
 
@@ -36,37 +40,71 @@ class _Adapter(Protocol):
 _AdapterT = TypeVar("_AdapterT", bound=_Adapter)
 
 
+@dataclass(frozen=True, slots=True)
+class Held(Generic[_AdapterT]):
+    """An open adapter."""
+
+    depends_on: object
+    """The settings that it was opened with."""
+    adapter: _AdapterT
+
+
+@dataclass(slots=True)
+class Prepared(Generic[_AdapterT]):
+    """What a rack will hold."""
+
+    open: dict[str, Held[_AdapterT]] = field(default_factory=dict)
+    shut: dict[str, tuple[object, Callable[[], _AdapterT]]] = field(default_factory=dict)
+    """What could not be opened: what it depends on, and how it is made."""
+
+
 class Rack(Generic[_AdapterT]):
     """The open adapters of one kind, by name, each with the settings that it was opened with."""
 
     def __init__(self, mistake: Callable[[], None]) -> None:
         """Start empty. `mistake` counts an adapter that cannot be opened."""
         self._mistake = mistake
-        self._open: dict[str, tuple[object, _AdapterT]] = {}
+        self._open: dict[str, Held[_AdapterT]] = {}
+        self._shut: dict[str, tuple[object, Callable[[], _AdapterT]]] = {}
 
     def get(self, name: str) -> _AdapterT | None:
         """Return the adapter of this name, or `None`."""
         held = self._open.get(name)
-        return held[1] if held else None
+        return held.adapter if held else None
 
-    def names(self) -> set[str]:
-        """Return the names of the open adapters."""
-        return set(self._open)
-
-    async def replace(self, wanted: Mapping[str, object], make: Callable[[str], _AdapterT]) -> None:
-        """Open what is new or changed, close what is no longer wanted. `wanted` has what an adapter depends on."""
-        for name, (held, adapter) in list(self._open.items()):
-            if wanted.get(name) != held:
-                del self._open[name]
-                await _closed(name, adapter.close())
+    async def prepare(self, wanted: Mapping[str, object], make: Callable[[str], _AdapterT]) -> "Prepared[_AdapterT]":
+        """Open what is new or changed, beside what is open. `wanted` has what an adapter depends on."""
+        prepared: Prepared[_AdapterT] = Prepared()
         for name, depends_on in wanted.items():
-            if name not in self._open and (fresh := await _opened(name, make, self._mistake)) is not None:
-                self._open[name] = (depends_on, fresh)
+            held = self._open.get(name)
+            if held is not None and held.depends_on == depends_on:
+                prepared.open[name] = held
+            elif (adapter := await _opened(name, partial(make, name), self._mistake)) is not None:
+                prepared.open[name] = Held(depends_on, adapter)
+            else:
+                prepared.shut[name] = (depends_on, partial(make, name))
+        return prepared
 
-    async def close(self) -> None:
-        """Close everything."""
-        held, self._open = self._open, {}
-        await asyncio.gather(*(_closed(name, adapter.close()) for name, (_, adapter) in held.items()))
+    def swap(self, prepared: "Prepared[_AdapterT]") -> dict[str, _AdapterT]:
+        """Put what was prepared in its place, at once, and return what is no longer used, to be closed."""
+        kept = {id(held) for held in prepared.open.values()}
+        retired = {name: held.adapter for name, held in self._open.items() if id(held) not in kept}
+        self._open, self._shut = prepared.open, prepared.shut
+        return retired
+
+    async def again(self, name: str) -> _AdapterT | None:
+        """Return the adapter of this name; one that could not be opened is tried again."""
+        if name in self._shut:
+            depends_on, make = self._shut[name]
+            adapter = await _opened(name, make, self._mistake)
+            if adapter is not None and self._shut.get(name, (None,))[0] is depends_on:
+                del self._shut[name]
+                self._open[name] = Held(depends_on, adapter)
+        return self.get(name)
+
+    def empty(self) -> dict[str, _AdapterT]:
+        """Return everything, to be closed."""
+        return self.swap(Prepared())
 
 
 class Equipment:
@@ -81,12 +119,21 @@ class Equipment:
         self.sources: Rack[Source] = Rack(metrics.errors.labels("open").inc)
         self.notifiers: Rack[Notifier] = Rack(metrics.errors.labels("open").inc)
 
-    async def use(self, loaded: Loaded, settings: Settings) -> None:
-        """Put what was loaded in force: from here on sources, notifiers, rules and routes are the new ones."""
+    async def use(self, loaded: Loaded, settings: Settings, in_force: Callable[[], None]) -> None:
+        """Put what was loaded in force, and call `in_force` when it is.
+
+        New adapters are opened before, old ones are closed after; in between nothing waits, so nobody ever judges new
+        rules on a world that does not know of the edit yet, and no name is ever without its adapter.
+        """
+        plugins = loaded.plugins or installed()
+        sources = await self.sources.prepare(_sources(settings), partial(_source, plugins, settings))
+        notifiers = await self.notifiers.prepare(_notifiers(settings), partial(_notifier, plugins, settings))
         self.loaded, self.settings = loaded, settings
         self.rules, self.routes = loaded.rules, loaded.routes
-        await self.sources.replace(_sources(settings), self._source)
-        await self.notifiers.replace(_notifiers(settings), self._notifier)
+        retired: list[tuple[str, _Adapter]] = [*self.sources.swap(sources).items()]
+        retired += self.notifiers.swap(notifiers).items()
+        in_force()
+        await _all_closed(retired)
 
     def refuse(self, loaded: Loaded) -> None:
         """Leave everything in force as it is, and show why what was loaded is not."""
@@ -94,24 +141,23 @@ class Equipment:
 
     async def close(self) -> None:
         """Close all adapters."""
-        await self.sources.close()
-        await self.notifiers.close()
+        retired: list[tuple[str, _Adapter]] = [*self.sources.empty().items()]
+        retired += self.notifiers.empty().items()
+        await _all_closed(retired)
 
-    @property
-    def _plugins(self) -> Plugins:
-        return self.loaded.plugins or installed()
 
-    def _source(self, name: str) -> Source:
-        declared = self.settings.sources[name]
-        if declared.settings is None:
-            raise AssertionError(f"source {name} is enabled without settings")
-        return self._plugins.sources[declared.type](name, declared.settings)
+def _source(plugins: Plugins, settings: Settings, name: str) -> Source:
+    declared = settings.sources[name]
+    if declared.settings is None:
+        raise AssertionError(f"source {name} is enabled without settings")
+    return plugins.sources[declared.type](name, declared.settings)
 
-    def _notifier(self, name: str) -> Notifier:
-        declared = self.settings.notifiers[name]
-        if declared.settings is None:
-            raise AssertionError(f"notifier {name} is open without settings")
-        return self._plugins.notifiers[declared.type](name, declared.settings, self.settings.instance)
+
+def _notifier(plugins: Plugins, settings: Settings, name: str) -> Notifier:
+    declared = settings.notifiers[name]
+    if declared.settings is None:
+        raise AssertionError(f"notifier {name} is open without settings")
+    return plugins.notifiers[declared.type](name, declared.settings, settings.instance)
 
 
 def _sources(settings: Settings) -> Mapping[str, object]:
@@ -125,11 +171,12 @@ def _notifiers(settings: Settings) -> Mapping[str, object]:
     return {name: (notifier.type, notifier.settings, settings.instance) for name, notifier in declared.items()}
 
 
-async def _opened(name: str, make: Callable[[str], _AdapterT], mistake: Callable[[], None]) -> _AdapterT | None:
+async def _opened(name: str, make: Callable[[], _AdapterT], mistake: Callable[[], None]) -> _AdapterT | None:
     """Return the open adapter; `None` where it breaks: then what it serves fails, and everything else goes on."""
     try:
-        adapter = make(name)
-        await adapter.open()
+        adapter = make()
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            await adapter.open()
     except Exception:  # A plugin's mistake, or ours; what asks it says that it is not open.
         log.exception("cannot be opened", name=name)
         mistake()
@@ -137,10 +184,14 @@ async def _opened(name: str, make: Callable[[str], _AdapterT], mistake: Callable
     return adapter
 
 
-async def _closed(name: str, closing: Awaitable[None]) -> None:
+async def _all_closed(adapters: Iterable[tuple[str, _Adapter]]) -> None:
+    await asyncio.gather(*(_closed(name, adapter) for name, adapter in adapters))
+
+
+async def _closed(name: str, adapter: _Adapter) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
-            await closing
+            await adapter.close()
     except TimeoutError:
         log.warning("did not close in time", name=name, seconds=CLOSE_TIMEOUT)
     except Exception:  # As above: it is out of use in any case.

@@ -11,7 +11,7 @@ from evaluator.daemon.clock import Clock
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.view import Picture
 from evaluator.store.errors import CommitFailed
-from evaluator.store.store import Store
+from evaluator.store.store import PRUNE_LIMIT, Store
 from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,10 @@ async def keep_forgetting(ledger: Ledger, store: Store, clock: Clock) -> None:
     while True:
         ledger.world.forget_old(clock.now())
         try:
-            pruned = await asyncio.to_thread(store.prune, clock.now() - RETENTION)
+            pruned = batch = await asyncio.to_thread(store.prune, clock.now() - RETENTION)
+            while batch >= PRUNE_LIMIT:
+                batch = await asyncio.to_thread(store.prune, clock.now() - RETENTION)
+                pruned += batch
         except CommitFailed as failed:
             log.warning("old incidents could not be pruned", error=failed.message)
         else:

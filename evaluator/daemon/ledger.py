@@ -20,6 +20,9 @@ from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
+HANGS_AFTER = 15.0
+"""Seconds after which a commit that has no end yet counts as a failure, until it ends well after all."""
+
 RETRY_EVERY = 2.0
 """Seconds between tries while the store cannot be written."""
 
@@ -77,7 +80,7 @@ class Ledger:
             started = self._clock.monotonic()
             try:
                 if batch:
-                    await asyncio.to_thread(self._store.commit, batch)
+                    await self._commit(batch)
             except CommitFailed as failure:
                 return self._failed(batch, failure)
             except Exception:  # Whatever a row does to us, nothing that was decided may be lost because of it.
@@ -94,6 +97,14 @@ class Ledger:
             listener()
         return True
 
+    async def _commit(self, batch: Changes) -> None:
+        """Commit, and say so when that hangs: a stalled disk has no error of its own."""
+        commit = asyncio.ensure_future(asyncio.to_thread(self._store.commit, batch))
+        done, _ = await asyncio.wait({commit}, timeout=HANGS_AFTER)
+        if not done:
+            self._note(CommitFailed(Reason.TIMEOUT, f"a commit has been running for {HANGS_AFTER:g} s"))
+        await commit
+
     async def keep_trying(self) -> None:
         """Write what could not be written, every few seconds until it can; for ever."""
         while True:
@@ -105,12 +116,15 @@ class Ledger:
         """Keep what was not written for the next try."""
         batch.add(self._waiting)
         self._waiting = batch
+        self._note(failure)
+        return False
+
+    def _note(self, failure: CommitFailed) -> None:
         self._metrics.store_commit_failures.labels(failure.reason).inc()
         if self.failing_since is None:
             self.failing_since = self._clock.now()
             log.error("store cannot be written", reason=failure.reason, error=failure.message)
         self.error = failure.message
-        return False
 
     def _succeeded(self) -> None:
         self.committed_at = self._clock.now()

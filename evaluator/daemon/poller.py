@@ -56,6 +56,8 @@ class Poller:
         self._clock = clock
         self._metrics = metrics
         self._jobs: dict[JobKey, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
@@ -123,11 +125,11 @@ class Poller:
 
     async def stop(self) -> None:
         """Start no cycle any more, and cancel those that are still asking their source."""
+        self._stopping = True
         self._scheduler.shutdown(wait=False)
-        tasks = [job.task for job in self._jobs.values() if job.task is not None]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _due(self, key: JobKey) -> None:
         job = self._jobs.get(key)
@@ -138,14 +140,23 @@ class Poller:
             self._metrics.missed_slots.labels(job.source).inc(job.slots.missed)
             log.warning("slots were missed", source=job.source, slots=job.slots.missed)
         job.task = asyncio.create_task(self._run(job, slot))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
         try:
             await asyncio.shield(job.task)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
         finally:
             job.task = None
 
     async def _run(self, job: Job, slot: float) -> None:
-        if await self._cycles.run(job.source, job.slots.every, slot):
-            job.committed = slot
+        try:
+            if await self._cycles.run(job.source, job.slots.every, slot):
+                job.committed = slot
+        except Exception:  # Our own mistake: the next slot is another chance, and `overdue` tells if it goes on.
+            log.exception("cycle broke", source=job.source)
+            self._metrics.errors.labels("cycle").inc()
 
     def _skipped(self, event: JobSubmissionEvent) -> None:
         log.warning("a cycle was still running when its next slot was due", job=event.job_id)

@@ -71,7 +71,6 @@ class Reloader:
         self._systemd = systemd
         self._asked = asyncio.Event()
         self._keep_vanished = True
-        self._past: set[asyncio.Task[None]] = set()
 
     def ask(self, *, keep_vanished: bool = False) -> None:
         """Ask for a reload. With `keep_vanished` a file that is no longer there does not count as removed."""
@@ -87,8 +86,11 @@ class Reloader:
             self._systemd.reloading()
             try:
                 await self.reload(keep_vanished=keep_vanished)
-            finally:
-                self._systemd.ready("reloaded")
+            except Exception:  # What is in force goes on, whatever is wrong with the new files, or with us.
+                log.exception("reload broke: everything stays as it was")
+                self._metrics.errors.labels("reload").inc()
+                self._metrics.reloads.labels("failed").inc()
+            self._systemd.ready("reloaded")
 
     async def reload(self, *, keep_vanished: bool) -> bool:
         """Load, and put in force what can be; return whether that was everything."""
@@ -112,11 +114,14 @@ class Reloader:
     async def _put_in_force(self, loaded: Loaded, settings: Settings) -> None:
         before = self._equipment.rules
         written = files_changed(self._equipment.loaded.files, loaded, self._clock.now())
-        await self._equipment.use(loaded, settings)
-        self._ledger.take(self.edits())
-        self._ledger.take(written)
+
+        def in_force() -> None:
+            self._ledger.take(self.edits())
+            self._ledger.take(written)
+            self._poller.sync()
+
+        await self._equipment.use(loaded, settings, in_force)
         await self._ledger.flush()
-        self._poller.sync()
         rules, sources = self._sightings.keep_only(loaded.rules.rules, settings.sources)
         for rule in rules:
             self._metrics.forget_rule(rule)
@@ -137,9 +142,7 @@ class Reloader:
 
     def _judge_past_of(self, rules: list[Rule]) -> None:
         if rules:
-            task = asyncio.create_task(self._backfill.run(rules))
-            self._past.add(task)
-            task.add_done_callback(self._past.discard)
+            self._backfill.start(rules)
 
     def _kept(self, settings: Settings) -> Settings:
         """Return the settings with those as they were that only a restart changes."""

@@ -5,8 +5,10 @@ This module knows in which order rooms are opened and closed. It decides nothing
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import Coroutine, Mapping
+import threading
+from collections.abc import Awaitable, Coroutine, Mapping
 from pathlib import Path
 
 import structlog
@@ -39,8 +41,14 @@ from evaluator.web.server import Server, listen
 
 log = structlog.get_logger(__name__)
 
-DRAIN = 6.0
-"""Seconds in which what is due is still sent after a SIGTERM; the rest of the ten is for closing."""
+PATIENCE = 9.0
+"""Seconds after a SIGTERM in which the daemon ends in good order."""
+
+FOR_CLOSING = 3.0
+"""Seconds of these that are kept for writing and closing; before, what is due is still sent."""
+
+LEAVES_AFTER = 10.0
+"""Seconds after a SIGTERM after which the process leaves, whatever still hangs (a stalled disk holds its thread)."""
 
 
 class ConfigBrokenError(Exception):
@@ -62,7 +70,9 @@ class Daemon:
         self.clock = clock or Clock()
         self.metrics = Metrics(__version__)
         self.systemd = Systemd(environ)
+        self.started = False
         self._ending = asyncio.Event()
+        self._closing = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._server: Server | None = None
 
@@ -73,14 +83,17 @@ class Daemon:
         problem at its place, what is to be mended. Nothing has been sent or judged then.
         """
         settings, self.store = await asyncio.to_thread(self._open_store)
+        self._closing.push_async_callback(asyncio.to_thread, self.store.close)
         try:
             await self._assemble(settings)
             app = make_app(self.picture, self.metrics, token=settings.web.token)
             self._server = await listen(app, settings.web.listen)
+            self._closing.push_async_callback(self._server.close)
             await self._begin()
         except BaseException:
-            await self._close()
+            await self._closing.aclose()
             raise
+        self.started = True
         self._say_what_runs(settings)
 
     async def run(self) -> None:
@@ -91,24 +104,50 @@ class Daemon:
         for task in done - {ending}:
             task.result()
 
+    async def ended_before(self, starting: "asyncio.Task[None]") -> bool:
+        """Wait for the start, raising what it raises; return whether the daemon was asked to stop before."""
+        ending = asyncio.create_task(self._ending.wait())
+        await asyncio.wait([starting, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if starting.done():
+            starting.result()
+            return False
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return True
+
     def end(self) -> None:
         """Ask the daemon to stop."""
         self._ending.set()
+
+    def hang_up(self) -> None:
+        """Ask the daemon to reload; while it starts, it reads everything anyway."""
+        if self.started:
+            self.reloader.ask()
 
     async def stop(self) -> None:
         """Drain: no new cycle, what is decided is written, what is due is sent; within ten seconds."""
         self.systemd.stopping()
         log.info("draining")
-        deadline = self.clock.monotonic() + DRAIN
-        await self.poller.stop()
+        end = self.clock.monotonic() + PATIENCE
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.ledger.flush()
-        await self.dispatcher.drain(deadline)
-        await self.ledger.flush()
-        await self._close()
+        await self._within(end - FOR_CLOSING, self.poller.stop())
+        await self._within(end - FOR_CLOSING, self.backfill.stop())
+        await self._within(end - FOR_CLOSING, self.ledger.flush())
+        await self.dispatcher.drain(end - FOR_CLOSING)
+        await self._within(end, self.ledger.flush())
+        await self._within(end, self._closing.aclose())
         log.info("stopped")
+
+    async def _within(self, end: float, work: Awaitable[object]) -> None:
+        """Do a part of the ending, for as long as there is time."""
+        try:
+            async with asyncio.timeout(max(0.1, end - self.clock.monotonic())):
+                await work
+        except TimeoutError:
+            log.warning("a part of the ending took too long and was left")
 
     @property
     def url(self) -> str:
@@ -135,9 +174,12 @@ class Daemon:
         self.equipment = Equipment(loaded, settings, self.metrics)
         self.ledger = Ledger(World.load(saved, self.clock.now()), self.store, self.clock, self.metrics)
         self._make_rooms(loaded)
-        await self.equipment.use(loaded, settings)
-        self.ledger.take(self.reloader.edits())
+        self._closing.push_async_callback(self.equipment.close)
+        await self.equipment.use(loaded, settings, self._take_edits)
         self.ledger.take(files_changed(files, loaded, self.clock.now()))
+
+    def _take_edits(self) -> None:
+        self.ledger.take(self.reloader.edits())
 
     def _make_rooms(self, loaded: Loaded) -> None:
         equipment, ledger, clock, metrics = self.equipment, self.ledger, self.clock, self.metrics
@@ -146,7 +188,7 @@ class Daemon:
         self.poller = Poller(equipment, self.cycles, clock, metrics)
         self.dispatcher = Dispatcher(equipment, ledger, clock, metrics)
         self.emergency = Emergency(equipment, ledger, clock, metrics)
-        self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock)
+        self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock, metrics)
         self.heartbeat = Heartbeat(equipment, ledger, self.poller, clock, metrics)
         self.picture = Picture(equipment, ledger, self.poller, self.sightings, self.store, clock)
         self.reloader = Reloader(
@@ -169,7 +211,7 @@ class Daemon:
         self.poller.start()
         for name, work in self._duties().items():
             self._tasks.append(asyncio.create_task(work, name=name))
-        self._past = asyncio.create_task(self.backfill.run(list(self.equipment.rules)), name="backfill")
+        self.backfill.start(self.equipment.rules)
 
     def _duties(self) -> dict[str, Coroutine[None, None, None]]:
         """Return everything that goes on for as long as the daemon does."""
@@ -184,8 +226,13 @@ class Daemon:
             "orders": keep_obeying(self.equipment, self.ledger, self.store, self.clock),
             "reloading": self.reloader.run(),
             "watchdog": self._watchdog(),
+            "web": self._web(),
             "watching": watch(self._places, lambda: self.reloader.ask(keep_vanished=True), self._seen),
         }
+
+    async def _web(self) -> None:
+        if self._server is not None:
+            await self._server.wait()
 
     async def _watchdog(self) -> None:
         await self.systemd.watch(self.poller.stuck)
@@ -194,16 +241,6 @@ class Daemon:
     def _places(self) -> tuple[Path, Path]:
         loaded = self.equipment.loaded
         return loaded.path, loaded.folder
-
-    async def _close(self) -> None:
-        if self._server is not None:
-            await self._server.close()
-        if hasattr(self, "_past"):
-            self._past.cancel()
-            await asyncio.gather(self._past, return_exceptions=True)
-        if hasattr(self, "equipment"):
-            await self.equipment.close()
-        await asyncio.to_thread(self.store.close)
 
     def _say_what_runs(self, settings: Settings) -> None:
         rules = [rule for rule in self.equipment.rules if rule.judged]
@@ -218,16 +255,28 @@ class Daemon:
 async def run_daemon(path: Path | None, environ: Mapping[str, str]) -> None:
     """Run a daemon until SIGTERM or SIGINT; SIGHUP reloads. Raises what `Daemon.start` does."""
     daemon = Daemon(path, environ)
-    await daemon.start()
     loop = asyncio.get_running_loop()
+    # Before anything that takes long (a migration), so that a signal never finds the process without a handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.end)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
+    loop.add_signal_handler(signal.SIGHUP, daemon.hang_up)
+    starting = asyncio.create_task(daemon.start())
     try:
+        if await daemon.ended_before(starting):
+            _leave_in_any_case()
+            return
         await daemon.run()
     finally:
-        with contextlib.suppress(asyncio.CancelledError):
+        _leave_in_any_case()
+        if daemon.started:
             await daemon.stop()
+
+
+def _leave_in_any_case() -> None:
+    """See to it that the process ends, even where a thread hangs that Python would wait for."""
+    timer = threading.Timer(LEAVES_AFTER, os._exit, [0])
+    timer.daemon = True
+    timer.start()
 
 
 def _counted(number: int, noun: str) -> str:

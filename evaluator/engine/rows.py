@@ -6,7 +6,7 @@ With 100,000 quiet series this is a scan over columns. A `Series` key is made on
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from evaluator.engine.conditions import rows_beyond
+from evaluator.engine.conditions import nearest_row, rows_beyond
 from evaluator.engine.rules import Rule
 from evaluator.engine.samples import Samples, Series, series_of
 
@@ -35,7 +35,8 @@ def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]
     if samples.at is not None:
         for readings in found.values():
             readings.sort(key=_timestamp)
-    return dict(found)
+        return dict(found)
+    return {series: [_one(rule, readings)] for series, readings in found.items()}
 
 
 def rows_of(samples: Samples, wanted: Collection[Series]) -> list[int]:
@@ -70,6 +71,13 @@ def _values_by_label(wanted: Collection[Series]) -> Mapping[str, set[str | None]
         for name in names:
             values[name].add(labels.get(name))
     return values
+
+
+def _one(rule: Rule, readings: list[Reading]) -> Reading:
+    """Return the reading of a series. A source that answers with a series twice is wrong: the worse one counts."""
+    if len(readings) == 1:
+        return readings[0]
+    return readings[nearest_row(rule.tiers[0].limit, [value for value, _ in readings]) or 0]
 
 
 def _timestamp(reading: Reading) -> float:

@@ -43,6 +43,7 @@ def write(connection: Connection, changes: Mapping[str, Command | None]) -> None
 
 
 def load(connection: Connection) -> list[Command]:
-    """Return all commands that are not carried out, the oldest first."""
-    rows = connection.execute(select(COMMANDS).order_by(COMMANDS.c.id))
+    """Return all commands that are not carried out, the oldest first; those that only a newer version knows wait."""
+    known = select(COMMANDS).where(COMMANDS.c.kind.in_([kind.value for kind in CommandKind]))
+    rows = connection.execute(known.order_by(COMMANDS.c.id))
     return [Command(row.id, CommandKind(row.kind), row.incident, row.by, row.at, row.note) for row in rows]

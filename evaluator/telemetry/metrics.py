@@ -144,7 +144,7 @@ class Metrics:
             (self.reloads, ("ok", "failed")),
             (self.heartbeats, ("sent", "failed", "withheld")),
             (self.clock_jumps, ("forward", "back")),
-            (self.errors, ("commit", "delivery", "open", "poll", "request")),
+            (self.errors, ("commit", "cycle", "delivery", "judge", "open", "poll", "reload", "request")),
         ):
             for value in values:
                 counter.labels(value)

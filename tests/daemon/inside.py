@@ -16,7 +16,7 @@ import pytest
 from evaluator.config.load import Loaded
 from evaluator.config.settings import Settings
 from evaluator.daemon.clock import Clock
-from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.equipment import Equipment, Held, Prepared
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.run import Daemon
 from evaluator.engine.rules import Severity
@@ -175,7 +175,7 @@ class Rooms:
     def notifiers(self, *names: str) -> None:
         """Let the scripted notifier be these."""
         adapter: Notifier = self.notifier
-        self.equipment.notifiers._open = dict.fromkeys(names, (None, adapter))
+        self.equipment.notifiers.swap(Prepared({name: Held(None, adapter) for name in names}))
 
     async def outbox(self, *rows: Delivery) -> None:
         """Write these rows."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from evaluator.daemon.backfill import Backfill
 from evaluator.daemon.cycle import Cycles
+from evaluator.daemon.equipment import Held, Prepared
 from evaluator.daemon.sightings import Sightings
 from evaluator.daemon.slots import phase_of
 from evaluator.engine.alerts import State
@@ -66,9 +67,9 @@ class Looking:
         self.sightings = Sightings()
         equipment, ledger, clock = self.rooms.equipment, self.rooms.ledger, self.rooms.clock
         equipment.rules = RuleSet({each.name: each for each in rules})
-        equipment.sources._open = {"prometheus": (None, self.archive)}
+        equipment.sources.swap(Prepared({"prometheus": Held(None, self.archive)}))
         self.cycles = Cycles(equipment, ledger, self.sightings, clock, self.rooms.metrics)
-        self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock)
+        self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock, self.rooms.metrics)
         self.rules = rules
 
     def judged(self, ago: float) -> None:
@@ -81,7 +82,8 @@ class Looking:
 
     async def run(self) -> list[tuple[float, float, float]]:
         """Judge the past; return which past was asked for."""
-        await self.backfill.run(self.rules)
+        for each in self.rules:
+            await self.backfill.one(each)
         return self.archive.asked
 
     def states(self) -> set[State]:

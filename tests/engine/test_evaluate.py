@@ -259,3 +259,11 @@ def test_a_failed_poll_leaves_what_is_only_remembered_alone() -> None:
     before = story.alert()
     story.look(60, FAILED)
     assert story.alert() is before
+
+
+def test_of_a_series_that_is_told_twice_the_worse_value_counts() -> None:
+    for values in ([HI, LO], [LO, HI]):
+        story = Story.of(rule(tier(for_=60)))
+        for now in (0, 60):
+            story.look(now, Samples([{"host": "web-1"}] * 2, values))
+        assert story.state() is F

@@ -99,19 +99,8 @@ class Model:
                 continue
             if new.mode is Mode.SHADOW:
                 self.end_incidents(name, "shadow")
-            for tier in old.tiers:
-                now = new.tier(tier.severity)
-                if now is None or now.limit != tier.limit:
-                    self.forget_windows(name, tier.severity)
             if old.mode is not Mode.OFF and question(old) != question(new):
-                self.edited.add(name)
                 self.move(old, new)
-
-    def forget_windows(self, name: str, severity: Severity) -> None:
-        """Forget the samples of a tier whose limit was edited: they were judged by another one."""
-        for (rule, _), memory in self.memory.items():
-            if rule == name:
-                memory.windows.pop(severity, None)
 
     def move(self, old: Rule, new: Rule) -> None:
         """Give alerts and incidents the severities and groups of an edited rule.
@@ -131,9 +120,15 @@ class Model:
         for (name, severity, series), alert in before.items():
             if severity in becomes:
                 self.alerts[name, becomes[severity], series] = alert
+        asks_anew = (old.query.source, old.query.spec) != (new.query.source, new.query.spec)
+        if asks_anew or old.group_by != new.group_by or len(went) != len(came):
+            # A severity that only has another name moves with all that it has; else the first good answer decides.
+            self.edited.add(new.name)
         for memory in [memory for (name, _), memory in self.memory.items() if name == new.name]:
-            memory.windows.clear()
-        self.newest = {key: at for key, at in self.newest.items() if key[0] != new.name}
+            kept = {becomes[severity]: window for severity, window in memory.windows.items() if severity in becomes}
+            memory.windows = {} if asks_anew else kept
+        if asks_anew:
+            self.newest = {key: at for key, at in self.newest.items() if key[0] != new.name}
         self.move_incidents(old, new, becomes)
 
     def move_incidents(self, old: Rule, new: Rule, becomes: Mapping[Severity, Severity]) -> None:
