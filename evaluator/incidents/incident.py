@@ -107,6 +107,8 @@ class Incident:
     description: str = ""
     rule_at: str = ""
     """`file:line` of the rule."""
+    labels: Series = ()
+    """The labels of the rule, for people."""
 
     @property
     def open(self) -> bool:

@@ -3,14 +3,14 @@
 This module words. It never decides whether anything is sent.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from evaluator.engine.alerts import Alert, State
 from evaluator.engine.conditions import nearest_row
 from evaluator.engine.rules import Rule, Tier
-from evaluator.engine.samples import Series, series_text
+from evaluator.engine.samples import Series, series_of, series_text
 from evaluator.engine.wording import held_text, limit_text, render, value_text
 from evaluator.incidents.deliveries import Message
 from evaluator.incidents.grouping import common_labels
@@ -72,10 +72,11 @@ def told_of(incident: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
         runbook=rule.runbook,
         dashboard=rule.dashboard,
         rule_at=f"{rule.file}:{rule.line}" if rule.file else "",
+        labels=series_of(rule.labels),
     )
 
 
-def message_of(incident: Incident, now: float, *, labels: Iterable[tuple[str, str]] = ()) -> Message:
+def message_of(incident: Incident, now: float) -> Message:
     """Return what receivers get of an incident as it stands."""
     listed = listed_series(incident.members, incident.rule)
     group = series_text(incident.group)
@@ -97,7 +98,7 @@ def message_of(incident: Incident, now: float, *, labels: Iterable[tuple[str, st
         description=incident.description,
         runbook=incident.runbook,
         dashboard=incident.dashboard,
-        labels=dict(labels),
+        labels=dict(incident.labels),
         closed=closed_text(incident),
     )
 

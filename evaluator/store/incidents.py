@@ -58,6 +58,7 @@ INCIDENTS = Table(
     Column("dashboard", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("rule_at", Text, nullable=False),
+    Column("labels", Text, nullable=False),
 )
 """ULIDs sort by time, so the primary key also serves `newest`."""
 
@@ -112,6 +113,7 @@ def _to_row(incident: Incident) -> upsert.Row:
         "dashboard": incident.dashboard,
         "description": incident.description,
         "rule_at": incident.rule_at,
+        "labels": documents.series_to_text(incident.labels),
     }
 
 
@@ -140,6 +142,7 @@ def _from_row(row: Row[Any]) -> Incident:
         dashboard=row.dashboard,
         description=row.description,
         rule_at=row.rule_at,
+        labels=documents.series_from_text(row.labels),
     )
 
 

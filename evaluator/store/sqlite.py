@@ -174,7 +174,10 @@ class SQLiteBackend:
     def explain(self, error: SQLAlchemyError) -> tuple[Reason, str]:
         """Return what SQLite's result code means."""
         if isinstance(error, _FileReplacedError):
-            return Reason.UNREACHABLE, "the file was removed or replaced while it was in use: restart evaluator"
+            return Reason.UNREACHABLE, (
+                "the file was removed or replaced while it was in use: put it back, since a start without it forgets "
+                "what is open, and then restart evaluator"
+            )
         if not isinstance(error, DBAPIError):
             return Reason.OTHER, type(error).__name__
         original = error.orig

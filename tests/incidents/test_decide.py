@@ -270,3 +270,9 @@ def test_while_recovering_it_stays_the_same_incident() -> None:
     assert story.kinds == ["opened"]
     story.look(300, LO)
     assert story.kinds == ["opened", "resolved", "dropped"]
+
+
+def test_the_labels_of_the_rule_reach_the_receivers() -> None:
+    story = Story.of(rule(labels={"team": "web", "component": "cpu"})).tell([(0, HI)])
+    (row,) = story.deliver(0)
+    assert row.message.labels == {"component": "cpu", "team": "web"}

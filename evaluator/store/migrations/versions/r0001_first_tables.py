@@ -78,7 +78,7 @@ def _incidents() -> None:
         _need("blind_told", sa.Boolean()),
         sa.Column("closed_at", sa.Double()),
         sa.Column("close_reason", _text()),
-        *(_need(name) for name in ("runbook", "dashboard", "description", "rule_at")),
+        *(_need(name) for name in ("runbook", "dashboard", "description", "rule_at", "labels")),
     )
     unresolved = sa.text("state != 'resolved'")
     op.create_index("ix_incidents_open", "incidents", ["id"], sqlite_where=unresolved, postgresql_where=unresolved)
