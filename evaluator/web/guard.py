@@ -24,6 +24,9 @@ _log = structlog.stdlib.get_logger("evaluator.web")
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Probes carry no credentials, and learn nothing but whether we are well."""
 
+MOST_REQUESTS = 256
+"""Requests that are answered at once, probes aside; an answer is worked out even where nobody waits for it any more."""
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -42,6 +45,7 @@ class Guard:
         self._app = app
         self._metrics = metrics
         self._token = token
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,8 +63,9 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
+        self._under_way += 1
         try:
-            refusal = self._refusal(scope)
+            refusal = self._refusal(scope) or self._too_many(scope)
             await (refusal or self._app)(scope, receive, send_guarded)
         except Exception:  # noqa: BLE001  # One request must never take the daemon with it.
             self._metrics.errors.labels("request").inc()
@@ -68,11 +73,22 @@ class Guard:
             if not started:
                 sentence = "the daemon made a mistake in answering this; its log says which"
                 await failure(scope["path"], 500, "internal", sentence)(scope, receive, send_guarded)
+        finally:
+            self._under_way -= 1
+
+    def _too_many(self, scope: Scope) -> Response | None:
+        if self._under_way <= MOST_REQUESTS or scope["path"] in OPEN_PATHS:
+            return None
+        answer = failure(scope["path"], 503, "unavailable", "too many requests are being answered; ask again soon")
+        answer.headers["Retry-After"] = "1"
+        return answer
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         local = is_loopback(_address(scope))
-        if local and not _ours(_name(headers.get("host", ""))):
+        # HTTP/1.0 has no Host, and simple load balancers probe with it; no browser leaves it out.
+        nameless = path in OPEN_PATHS and "host" not in headers
+        if local and not nameless and not _ours(_name(headers.get("host", ""))):
             return failure(
                 path, 421, "bad_host", "this is not the host that was asked for; a proxy must send Host: localhost"
             )

@@ -14,12 +14,14 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from evaluator.web.connections import Patience, connections, most_connections
+
 _log = structlog.stdlib.get_logger("evaluator.web")
 
 CLOSE_WITHIN = 2.0
 """Seconds that requests under way get when the server closes."""
-_CONNECTIONS = 512
-"""More at once are answered with 503: nobody can use up our file descriptors."""
+_QUEUE = 1024
+"""Connections that the kernel holds until we take them, so that nobody has to knock twice where many come at once."""
 
 
 class WebUnavailable(Exception):  # noqa: N818  # A condition, not a mistake.
@@ -86,29 +88,34 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def listen(app: Starlette, listen: str) -> Server:
+async def listen(app: Starlette, listen: str, patience: Patience | None = None) -> Server:
     """Listen on `host:port` and serve the app; `WebUnavailable` where that cannot be. Port 0: any free one."""
     host, port = parse_listen(listen)
     sockets = await _bind(host, port, listen)
+    patience = patience or Patience()
+    most = most_connections()
     config = uvicorn.Config(
         app,
         access_log=False,
+        # So many are taken at once, before the first of them can be closed again.
+        backlog=max(1, min(32, most // 4)),
         h11_max_incomplete_event_size=64 * 1024,
-        http="h11",
+        http=connections(most, patience),
         lifespan="off",
-        limit_concurrency=_CONNECTIONS,
         log_config=None,
         # The guard decides by addresses, so nobody may claim to be another one.
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,
-        timeout_keep_alive=75,
+        timeout_keep_alive=patience.idle,  # type: ignore[arg-type]  # A number of seconds, which may have a fraction.
         ws="none",
     )
     server = Server(_Uvicorn(config), sockets)
     if not await server.started():
         await server.close()
         raise WebUnavailable(f"the web server did not start on {listen}; the log says why")
+    for bound in sockets:
+        bound.listen(_QUEUE)
     return server
 
 
