@@ -1,7 +1,8 @@
 """How the daemon writes its log: one line for each event, to stderr, readable by the one who reads it there.
 
-This module knows formats and levels. It never knows what is logged, and lets no secret pass (see `redaction`). A
-terminal gets colours; journald gets priorities and no second timestamp; everything else gets logfmt, or JSON if asked.
+This module knows formats and levels. It never knows what is logged, and lets no secret and no control character pass
+(see `redaction`, `escaping`). A terminal gets colours, and tracebacks on lines of their own; journald gets priorities
+and no second timestamp; everything else gets logfmt, or JSON if asked. But on a terminal each event is one line.
 """
 
 import logging
@@ -12,6 +13,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from evaluator.telemetry.escaping import EscapedLine, for_console
 from evaluator.telemetry.redaction import redact
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -28,6 +30,10 @@ _LIBRARIES = (
     "uvicorn.error",
     "watchfiles",
 )
+# Its warnings tell again what the daemon says itself: a round is still under way. Only for debugging, then.
+_SCHEDULER = "apscheduler"
+# Its warnings are of what strangers send, who could fill the log with them.
+_REQUESTS = "uvicorn.error"
 # These would write the parameters of statements, or a line for each request, whatever the level. The address of a
 # heartbeat is a secret as a whole, and no pattern would know it.
 _ALWAYS_QUIET = ("httpcore", "httpx", "sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool", "uvicorn.access")
@@ -80,6 +86,9 @@ def _quieten(level: str) -> None:
     shown = logging.INFO if level == "debug" else max(logging.WARNING, logging.getLevelName(level.upper()))
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(shown)
+    logging.getLogger(_REQUESTS).setLevel(logging.ERROR)
+    if level != "debug":
+        logging.getLogger(_SCHEDULER).setLevel(logging.ERROR)
     for name in _ALWAYS_QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, shown))
 
@@ -88,11 +97,13 @@ def _rendering(stream: TextIO, *, json: bool | None) -> list[Processor]:
     tidy: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact]
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if json:
-        return [*tidy, stamp, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        return [*tidy, stamp, EscapedLine(structlog.processors.JSONRenderer(ensure_ascii=False), json=True)]
     if stream.isatty():
         local = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
-        return [*tidy, local, structlog.dev.ConsoleRenderer(pad_event_to=40, colors="NO_COLOR" not in os.environ)]
-    logfmt = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event", "logger"], drop_missing=True)
+        colours = "NO_COLOR" not in os.environ
+        return [*tidy, local, for_console, structlog.dev.ConsoleRenderer(pad_event_to=40, colors=colours)]
+    order = ["timestamp", "level", "event", "logger"]
+    logfmt = EscapedLine(structlog.processors.LogfmtRenderer(key_order=order, drop_missing=True))
     if to_journal(stream):
         return [*tidy, _Prioritised(logfmt)]
     return [*tidy, stamp, logfmt]
@@ -105,7 +116,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 class _Prioritised:
     """Puts the priority that journald reads in front of a line, in place of the level."""
 
-    def __init__(self, render: structlog.processors.LogfmtRenderer) -> None:
+    def __init__(self, render: EscapedLine) -> None:
         self._render = render
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:

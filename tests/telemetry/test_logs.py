@@ -155,3 +155,49 @@ def test_an_unknown_level_is_refused_with_those_there_are() -> None:
 def test_a_stream_without_a_file_is_not_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
     assert not logs.to_journal(io.StringIO())
+
+
+NASTY = "a\x00b\x07c\x1b[31md\x7fe\x9bf\u2028g\u202eh\u2066i\rj\nk\tl\ud800m"
+
+
+@pytest.mark.parametrize("text", [NASTY, f"with spaces {NASTY}"])
+@pytest.mark.parametrize("kind", ["json", "logfmt", "terminal"])
+def test_no_label_reaches_a_terminal_as_a_command(kind: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal() if kind == "terminal" else io.StringIO()
+    logs.setup("info", kind == "json" or None, stream)
+    log().info(text, text=text, nested={text: [text]}, several=[text])
+    logging.getLogger("some.library").warning("said %s", text)
+    written = stream.getvalue()
+    assert written.count("\n") == 2
+    assert all(letter.isprintable() or letter == "\n" for letter in written)
+    assert "\\u202e" in written
+    written.encode()
+    if kind == "json":
+        entry = json.loads(written.splitlines()[0])
+        assert entry["event"] == entry["text"] == entry["several"][0] == text
+    else:
+        assert "\\x1b[31m" in written
+
+
+def test_a_traceback_keeps_its_lines_on_a_terminal_only_and_its_control_characters_nowhere() -> None:
+    for stream, lines in ((Terminal(), True), (io.StringIO(), False)):
+        logs.setup("info", None, stream)
+        try:
+            int("\x9b\x1b[2J boom")
+        except ValueError as error:
+            error.add_note("noted \x1b[2J")
+            log().exception("a poll failed")
+        text = stream.getvalue()
+        assert (text.count("\n") > 3) is lines
+        assert "\x1b[2J" not in text
+        assert "Traceback (most recent call last):" in text
+
+
+def test_what_the_daemon_says_itself_is_not_said_twice() -> None:
+    stream = written("warning")
+    logging.getLogger("apscheduler.scheduler").warning("maximum number of running instances reached (1)")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert not stream.getvalue()
+    logging.getLogger("apscheduler.scheduler").error("Error adding job")
+    assert json.loads(stream.getvalue())["logger"] == "apscheduler.scheduler"
