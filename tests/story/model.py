@@ -178,7 +178,7 @@ class Model:
         reasons: dict[Series, str] = {}
         if name in self.edited:
             self.edited.discard(name)
-            self.end_edited(rule, present, reasons)
+            self.end_edited(rule, present, set(answer.gone), reasons)
         breaching: set[tuple[Severity, Series]] = set()
         for series in answer.gone:
             self.silence(rule, series, "gone", reasons)
@@ -282,13 +282,16 @@ class Model:
             del self.alerts[key]
             reasons[series] = reason
 
-    def end_edited(self, rule: Rule, present: set[Series], reasons: dict[Series, str]) -> None:
-        """After an edit, let only those alerts go on that the first good answer still knows."""
+    def end_edited(self, rule: Rule, present: set[Series], gone: set[Series], reasons: dict[Series, str]) -> None:
+        """After an edit, let only those alerts go on that the first good answer still knows.
+
+        What that very answer says to have ended may be said to have ended of either.
+        """
         severities = {tier.severity for tier in rule.tiers}
         for key in [key for key in self.alerts if key[0] == rule.name]:
             if key[1] not in severities or key[2] not in present:
                 del self.alerts[key]
-                reasons[key[2]] = "edited"
+                reasons[key[2]] = "edited|gone" if key[2] in gone else "edited"
         for series in self.known(rule.name) - present:
             del self.memory[rule.name, series]
 
@@ -317,7 +320,7 @@ class Model:
             if incident.rule == rule.name and incident.ended is None and incident.group not in active:
                 whys = {reasons[series] for series in reasons if group_of(rule, series) == incident.group}
                 incident.ended = "|".join(sorted(whys)) or "recovered"
-        for group, severities in counting.items():
+        for group, severities in sorted(counting.items()):
             worst = min(severities)
             mine = [it for it in self.incidents if (it.rule, it.group) == (rule.name, group) and it.ended is None]
             if not mine:
