@@ -7,7 +7,7 @@ poll is the retry.
 
 import asyncio
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _parsed = lru_cache(maxsize=4096)(PrometheusQuery.model_validate_json)
+_REMEMBERED = 10_000
+"""Expressions whose last turn is known: rules come and go."""
 _UP = "vector(1)"
 """What every PromQL server can answer without any data."""
 
@@ -44,6 +46,8 @@ class PrometheusSource:
         self._threads = Threads(f"evaluator-{name}", settings.max_concurrency)
         self._connection: Connection | None = None
         self._past: History | None = None
+        self._turn = 0
+        self._turns: dict[str, int] = {}
 
     async def open(self) -> None:
         """Make the session, which connects when it is asked."""
@@ -53,9 +57,7 @@ class PrometheusSource:
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
         """Ask each different query once, all at once, as of the slot, and answer them in their order."""
         asked = {query.spec: _parsed(query.spec) for query in queries}
-        # Whether it is up must not wait behind slow queries.
-        expressions = sorted({query.promql or _UP for query in asked.values()}, key=lambda each: each != _UP)
-        answers = await self._ask_all(expressions, now)
+        answers = await self._ask_all(self._in_turn({query.promql or _UP: None for query in asked.values()}), now)
         return [_answer(asked[query.spec], answers) for query in queries]
 
     async def history(
@@ -75,6 +77,24 @@ class PrometheusSource:
         if self._connection is not None:
             self._connection.close()
 
+    def _in_turn(self, expressions: Iterable[str]) -> list[str]:
+        """Return the expressions with those first that have waited longest for their turn.
+
+        Where the timeout is too short for all, it is thus not always the same ones that are not asked.
+        """
+        # Whether it is up must not wait behind slow queries.
+        return sorted(expressions, key=lambda each: (each != _UP, self._turns.get(each, 0)))
+
+    def _had_turn(self, results: dict[str, PollResult]) -> None:
+        """Remember which expressions were answered, or were asked at once and thus had all the time there was."""
+        self._turn += 1
+        if len(self._turns) > _REMEMBERED:
+            self._turns.clear()
+        for position, (each, result) in enumerate(results.items()):
+            late = isinstance(result, PollFailed) and result.reason is FailureReason.TIMEOUT
+            if not late or position < self._settings.max_concurrency:
+                self._turns[each] = self._turn
+
     async def _ask_all(self, expressions: Sequence[str], now: float) -> dict[str, PollResult]:
         """Return the answer to each expression, within the timeout."""
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
@@ -84,7 +104,9 @@ class PrometheusSource:
         try:
             if waiting:
                 await asyncio.wait(waiting.values(), timeout=self._settings.timeout)
-            return {each: self._result(futures[each]) for each in expressions}
+            results = {each: self._result(futures[each]) for each in expressions}
+            self._had_turn(results)
+            return results
         finally:
             for each, future in waiting.items():
                 if not future.done():

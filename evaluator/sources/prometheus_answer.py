@@ -90,7 +90,7 @@ def failure_of(call: Call, error: Exception, where: str, seconds: float, secrets
         if reason is FailureReason.TIMEOUT:
             what = f"no answer within {seconds:g} s"
     elif isinstance(error, msgspec.DecodeError | UnicodeDecodeError | ValueError) and call.status == OK:
-        reason, what = FailureReason.BAD_ANSWER, _not_json(call)
+        reason, what = FailureReason.BAD_ANSWER, _not_json(call, error)
     elif call.status and call.status != OK:
         return _refusal(call, where, secrets)
     else:
@@ -160,10 +160,12 @@ def _is_html(body: bytes) -> bool:
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
 
 
-def _not_json(call: Call) -> str:
+def _not_json(call: Call, error: Exception) -> str:
     """Return what to say of a body that is not what the API promises."""
     if _is_html(call.body):
         return "it answers with a web page: `url` must be where the server's API begins"
     if not call.body:
         return "the answer is empty"
+    if isinstance(error, UnicodeDecodeError) or "surrogate" in str(error):
+        return "a label's value in the answer is not valid Unicode: whoever exports that series must mend it"
     return f"the answer is not what the API promises ({len(call.body)} bytes that begin {call.body[:40]!r})"

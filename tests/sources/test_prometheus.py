@@ -254,6 +254,9 @@ def test_warnings_are_kept() -> None:
         (200, b'{"status":"error","errorType":"bad_data","error":"so"}', "bad_query", "so"),
         (200, b"[1,2]", "bad_answer", "not what the API"),
         (200, b"\xff\xfe\x00", "bad_answer", "not what the API"),
+        (200, VECTOR.replace(b'"a"', b'"a\\ud800"'), "bad_answer", "not valid Unicode"),
+        (200, VECTOR.replace(b'"a"', b'"a\xed\xa0\x80"'), "bad_answer", "not valid Unicode"),
+        (200, VECTOR.replace(b'"a"', b'"a\xff"'), "bad_answer", "not valid Unicode"),
         (
             200,
             success({"resultType": "vector", "result": [{"metric": {}, "value": [1, "x"]}]}),
@@ -331,6 +334,32 @@ def test_up_does_not_wait_behind_slow_queries() -> None:
         assert rows(up) == {"": 1.0}
         messages = [failed(each, FailureReason.TIMEOUT) for each in slow]
         assert sum("not asked within 0.5 s" in each for each in messages) >= 7
+
+
+def test_where_time_is_short_other_queries_have_their_turn_first_next_time() -> None:
+    """No rule stays blind behind the same slow ones, round after round."""
+    names = [f"slow_{number}" for number in range(6)]
+
+    def answer(heard: Heard) -> Reply:
+        time.sleep(0.2)
+        return Reply(200, VECTOR)
+
+    async def polls(url: str) -> list[set[str]]:
+        source = build(PrometheusSource, {"url": url, "timeout": "500ms", "max_concurrency": 1})
+        queries = [query(PrometheusSource, {"promql": name}) for name in names]
+        await source.open()
+        answered = []
+        for _ in range(4):
+            results = await source.poll(queries, BEGIN)
+            pairs = zip(names, results, strict=True)
+            answered.append({name for name, result in pairs if isinstance(result, Samples)})
+        await source.close()
+        return answered
+
+    with wire(answer) as server:
+        answered = run(polls(server.url))
+    assert all(0 < len(each) < len(names) for each in answered)
+    assert set().union(*answered) == set(names)
 
 
 def test_a_hundred_thousand_series_are_columns() -> None:
