@@ -1,6 +1,6 @@
 """`python -m evaluator` is the command `evaluator`."""
 
-from evaluator.cli.main import app
+from evaluator.cli.main import main
 
 if __name__ == "__main__":
-    app(prog_name="evaluator")
+    main()

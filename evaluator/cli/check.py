@@ -3,9 +3,7 @@
 This command reads files and prints. It never asks a source and never opens the store.
 """
 
-import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from evaluator.cli.output import json_text
 from evaluator.config.load import Loaded, load
 from evaluator.config.problems import LINT_DOCS, Problem, counts, render, summary_line
 
@@ -88,4 +87,4 @@ def _print_json(loaded: Loaded, problems: list[Problem]) -> None:
             for problem in problems
         ],
     }
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    typer.echo(json_text(answer))

@@ -4,7 +4,6 @@ This command judges single values. What needs time (`for`, `datapoints`) is the 
 """
 
 import asyncio
-import json
 import math
 import os
 import time
@@ -18,6 +17,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.cli.output import json_text
 from evaluator.cli.terminal import badge, line, plain, terminal
 from evaluator.config.load import Loaded, load
 from evaluator.config.problems import render
@@ -27,6 +27,7 @@ from evaluator.engine.rules import Op, Rule, Tier
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, series_of, series_text
 from evaluator.engine.wording import healthy_text, limit_text, value_text
 from evaluator.sources.source import Source
+from evaluator.web.wording import count
 
 SECOND_LOOK = 1.0
 """Seconds until a source is asked again that had no value yet: growth and shares of time need two readings."""
@@ -79,7 +80,7 @@ def evaluate(
         raise typer.Exit(130) from None
     rows = judge(found, result) if isinstance(result, Samples) else []
     if as_json:
-        typer.echo(json.dumps(_as_json(found, result, rows, now), ensure_ascii=False, indent=2))
+        typer.echo(json_text(_as_json(found, result, rows, now)))
     else:
         _draw(found, result, rows, None if every_series else MOST_ROWS)
     raise typer.Exit(1 if isinstance(result, PollFailed) else 0)
@@ -121,9 +122,13 @@ def _rule(loaded: Loaded, name: str) -> Rule:
     if loaded.settings is not None:
         known = [each.name for each in loaded.rules]
         near = get_close_matches(name, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; there are {len(known)} rules in {loaded.folder}"
+        hint = f'; did you mean "{near[0]}"?' if near else f"; {_number(len(known))} in {loaded.folder}"
         console.print(line(f'evaluator: there is no rule "{name}"{hint}'), soft_wrap=True)
     raise typer.Exit(2)
+
+
+def _number(rules: int) -> str:
+    return f"there {'is' if rules == 1 else 'are'} {count(rules, 'rule')}"
 
 
 def _source(loaded: Loaded, name: str) -> Source | PollFailed:

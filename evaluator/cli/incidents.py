@@ -3,7 +3,6 @@
 It asks the running daemon. Where none answers it reads the store, without changing it, and says so.
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from evaluator.cli.asking import Daemon, NotThere, Unanswered, find
+from evaluator.cli.output import json_text
 from evaluator.cli.terminal import draw_incident, draw_incidents, terminal
 from evaluator.config.settings import Settings
 from evaluator.store.errors import StoreUnavailable
@@ -56,7 +56,7 @@ def incidents(
         typer.echo(f"evaluator: {problem}", err=True)
         raise typer.Exit(1) from None
     if as_json:
-        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        typer.echo(json_text(answer))
         return
     console = terminal()
     if incident is not None:

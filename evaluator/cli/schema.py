@@ -3,13 +3,12 @@
 This command prints. It reads no file of the user's.
 """
 
-import json
-import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from evaluator.cli.output import json_text
 from evaluator.config.plugins import installed
 from evaluator.config.schema import rules_schema, settings_schema
 
@@ -38,4 +37,4 @@ def schema(what: Annotated[What, WHAT] = What.RULES) -> None:
     for problem in plugins.problems:
         typer.echo(problem.headline, err=True)
     found = rules_schema(plugins) if what is What.RULES else settings_schema(plugins)
-    sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    typer.echo(json_text(found))

@@ -3,13 +3,13 @@
 This module knows the command line and exit codes; what is shown is worked out in `web.picture`.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evaluator.cli.asking import NotThere, Unanswered, find
+from evaluator.cli.output import json_text
 from evaluator.cli.terminal import draw_status, terminal
 from evaluator.web.wording import zone
 
@@ -35,11 +35,11 @@ def status(as_json: AsJson = False, url: Url = None, config: Config = None) -> N
         data = daemon.get("/api/v1/status")
     except (NotThere, Unanswered) as problem:
         if as_json:
-            typer.echo(json.dumps({"error": str(problem)}))
+            typer.echo(json_text({"error": str(problem)}))
         typer.echo(f"evaluator: {problem}", err=True)
         raise typer.Exit(1) from None
     if as_json:
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        typer.echo(json_text(data))
     else:
         draw_status(terminal(), data, zone(data["timezone"]))
     raise typer.Exit(0 if data["ready"] and not data["counts"]["open"] else 1)

@@ -141,13 +141,17 @@ def _members(incident: Json) -> tuple[tuple[str, str], ...]:
 
 def _standing(incident: Json) -> Text:
     if incident["closed_at"]:
-        return line((f"resolved: {incident['close_reason'] or ''}".replace("_", " "), "green"))
+        return line((_ended(str(incident["close_reason"] or "")), "green"))
     if incident.get("blind_since"):
         return line(("no data", "yellow"))
     if incident.get("closes_if"):
         wait = incident["closes_in"]
         return line((f"closes in {span(wait)}" if wait is not None else "recovering, no data", "green"))
     return line((incident["state"], "green")) if incident["state"] == "acknowledged" else Text()
+
+
+def _ended(reason: str) -> str:
+    return "resolved by hand" if reason == "resolved_by_human" else f"resolved: {reason}".replace("_", " ")
 
 
 def _draw_pending(console: Console, data: Json, now: float, where: tzinfo) -> None:
