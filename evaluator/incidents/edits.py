@@ -56,7 +56,7 @@ def _changed(world: World, rule: Rule, given: Circumstances) -> Changes:
     edit = _Edit.of(was, rule, moves)
     alerts = _moved_alerts(world, rule, moves, edit)
     changes.alerts.update(alerts)
-    if edit.asks_anew:
+    if edit.confirms:
         changes.series.update({SeriesKey(rule.name, series): None for series in world.remembered.get(rule.name, {})})
     if rule.mode is Mode.PAGE:
         after = [alert for alert in alerts.values() if alert is not None]

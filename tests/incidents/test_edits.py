@@ -228,3 +228,13 @@ def test_a_severity_that_is_renamed_while_its_series_is_missing_stays_open() -> 
     story.edit(90, rule(tier(Severity.P3)))
     story.look(120, answer(web_2=LO))
     assert [incident.severity for incident in story.open] == [Severity.P3]
+
+
+def test_what_was_missing_before_an_edit_does_not_open_again_after_it() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH)).tell([(0, LO)])
+    story.tell([(now, answer(web_2=LO)) for now in (60, 120, 180)])
+    assert len(story.open) == 1
+    story.edit(200, rule(tier(Severity.P0, 99), tier(), no_data=NoDataPolicy.BREACH))
+    story.tell([(now, answer(web_2=LO)) for now in range(240, 900, 60)])
+    assert reason(story) is CloseReason.EDITED
+    assert not story.open
