@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.web.wording import ago, count, moment, span, wall_clock
+from evaluator.web.wording import ago, count, ending, moment, span, wall_clock
 
 Json = dict[str, Any]
 
@@ -141,7 +141,7 @@ def _members(incident: Json) -> tuple[tuple[str, str], ...]:
 
 def _standing(incident: Json) -> Text:
     if incident["closed_at"]:
-        return line((_ended(str(incident["close_reason"] or "")), "green"))
+        return line((_ended(incident["close_reason"]), "green"))
     if incident.get("blind_since"):
         return line(("no data", "yellow"))
     if incident.get("closes_if"):
@@ -150,8 +150,9 @@ def _standing(incident: Json) -> Text:
     return line((incident["state"], "green")) if incident["state"] == "acknowledged" else Text()
 
 
-def _ended(reason: str) -> str:
-    return "resolved by hand" if reason == "resolved_by_human" else f"resolved: {reason}".replace("_", " ")
+def _ended(reason: str | None) -> str:
+    why = ending(reason)
+    return f"resolved {why}" if why.startswith("by ") else f"resolved: {why}"
 
 
 def _draw_pending(console: Console, data: Json, now: float, where: tzinfo) -> None:

@@ -16,7 +16,7 @@ from evaluator.incidents.incident import Event, Incident
 from evaluator.web.incidents import group_text, incident_json, timeline_json
 from evaluator.web.picture import picture
 from evaluator.web.view import Snapshot
-from evaluator.web.wording import ago, count, moment, span, wall_clock, zone
+from evaluator.web.wording import ago, count, ending, moment, span, wall_clock, zone
 
 Json = dict[str, Any]
 
@@ -84,6 +84,7 @@ def _draw(template: str, snapshot: Snapshot, *, title: str, level: str, **data: 
         "style": Markup(STYLE),  # noqa: S704  # It is our own file.
         "icon_colour": _ICON_COLOURS[level],
         "refresh": REFRESH,
+        "ending": ending,
         "span": span,
         "count": count,
         "stamp": partial(_stamp, now=snapshot.now, where=where),

@@ -50,7 +50,6 @@ def picture(snapshot: Snapshot) -> Json:
         "last_checked": _optional(_last_checked(snapshot)),
         "ready": not snapshot.ready,
         "not_ready": list(snapshot.ready),
-        "store_error": snapshot.store_error,
         "troubles": troubles,
         "counts": _counts(snapshot, opened, pending),
         "incidents": [_open(incident, rules, active, snapshot.now) for incident in opened[:INCIDENTS_SHOWN]],
@@ -88,10 +87,7 @@ def _headline(data: Json) -> tuple[str, str]:
 
 def _troubles(snapshot: Snapshot) -> list[str]:
     """Return one sentence for each thing that keeps the daemon from seeing or from telling, the worst first."""
-    sentences = []
-    if snapshot.store_error:
-        sentences.append(f"The store cannot be written: {snapshot.store_error}")
-    sentences += [f"Not ready: {reason}" for reason in snapshot.ready]
+    sentences = [f"Not ready: {reason}" for reason in snapshot.ready]
     if snapshot.backlog.refused:
         refused = count(snapshot.backlog.refused, "delivery was", "deliveries were")
         sentences.append(f"{refused} refused by the receiver: nobody may have been told")

@@ -90,8 +90,6 @@ class Snapshot:
     sources: tuple[SourceStatus, ...] = ()
     backlog: Backlog = Backlog()
     problems: tuple[ConfigProblem, ...] = ()
-    store_error: str = ""
-    """Why the store cannot be written now."""
     notes: dict[str, str] = field(default_factory=dict)
     """By service: why it cannot page (`PAGERDUTY_INFRA_KEY is not set`)."""
 

@@ -72,6 +72,11 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def ending(reason: str | None) -> str:
+    """Return why an incident has ended, as a word or two: `recovered`, `by hand`."""
+    return "by hand" if reason == "resolved_by_human" else (reason or "").replace("_", " ")
+
+
 def moment(text: str) -> float:
     """Return the seconds since the epoch of a time that `rfc3339` wrote."""
     return datetime.fromisoformat(text).timestamp()

@@ -205,7 +205,8 @@ NIGHT = replace(
     ),
     notes={"marketing": "PAGERDUTY_MARKETING_KEY is not set"},
 )
-TROUBLE = replace(NIGHT, incidents=(), alerts=(), store_error="disk full", ready=("the last cycle is 4 m old",))
+FULL = "the store cannot be written: disk full"
+TROUBLE = replace(NIGHT, incidents=(), alerts=(), ready=(FULL, "the last cycle is 4 m old"))
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 
 

@@ -74,7 +74,7 @@ async def daemon(shown: Snapshot, token: str | None = None) -> AsyncIterator[str
         (QUIET, 0, "All quiet: 5 rules on 2 sources"),
         (PENDING, 0, "opens in 3 m 25 s"),
         (NIGHT, 1, "48,120 tasks wait in payments.capture"),
-        (TROUBLE, 1, "The store cannot be written: disk full"),
+        (TROUBLE, 1, "Not ready: the store cannot be written: disk full"),
     ],
 )
 async def test_status_shows_the_page_and_its_exit_code_says_whether_it_is_fine(

@@ -163,7 +163,10 @@ async def test_health_does_not_depend_on_anything_else() -> None:
 async def test_readiness_says_what_is_missing() -> None:
     assert (await ask("/readyz", QUIET)).text == "ready\n"
     response = await ask("/readyz", TROUBLE)
-    assert (response.status_code, response.text) == (503, "not ready\nthe last cycle is 4 m old\n")
+    assert (response.status_code, response.text) == (
+        503,
+        "not ready\nthe store cannot be written: disk full\nthe last cycle is 4 m old\n",
+    )
 
 
 async def test_metrics_are_negotiated() -> None:

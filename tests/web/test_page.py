@@ -94,7 +94,6 @@ def nasty() -> Snapshot:
         incidents=(opened, replace(opened, id="0RESOLVED", state=IncidentState.RESOLVED, closed_at=NOW)),
         sources=(SourceStatus(NASTY, NASTY, up=False, error=NASTY),),
         problems=(ConfigProblem(NASTY, NASTY),),
-        store_error=NASTY,
         ready=(NASTY,),
         notes={NASTY: NASTY},
     )
@@ -124,7 +123,7 @@ def test_sources_have_their_last_good_poll_and_their_error() -> None:
 def test_whatever_is_in_the_way_is_told() -> None:
     text = read(TROUBLE).text
     for sentence in (
-        "The store cannot be written: disk full",
+        "Not ready: the store cannot be written: disk full",
         "Service marketing cannot page: PAGERDUTY_MARKETING_KEY is not set",
         'error rules/web.toml:14:9 unknown key "abov"; did you mean "above"?',
         "2 deliveries to send, the oldest due 40 s ago",

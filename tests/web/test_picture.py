@@ -58,7 +58,7 @@ def test_quiet_has_no_trouble() -> None:
 
 def test_every_trouble_is_one_sentence_and_the_worst_comes_first() -> None:
     assert picture(TROUBLE)["troubles"] == [
-        "The store cannot be written: disk full",
+        "Not ready: the store cannot be written: disk full",
         "Not ready: the last cycle is 4 m old",
         "1 delivery was refused by the receiver: nobody may have been told",
         "Service marketing cannot page: PAGERDUTY_MARKETING_KEY is not set",

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from evaluator.web.wording import NEVER, ago, count, moment, rfc3339, shorten, span, wall_clock, zone
+from evaluator.web.wording import NEVER, ago, count, ending, moment, rfc3339, shorten, span, wall_clock, zone
 
 NOON = 1792497600.0
 """2026-10-20 12:00:00 UTC."""
@@ -69,3 +69,7 @@ def test_long_texts_are_cut_and_numbers_have_their_noun() -> None:
         "1,200 rules",
         "2 deliveries",
     )
+
+
+def test_what_a_person_has_ended_has_ended_by_hand() -> None:
+    assert [ending(reason) for reason in ("resolved_by_human", "recovered", None)] == ["by hand", "recovered", ""]
