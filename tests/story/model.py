@@ -279,8 +279,9 @@ class Model:
     def silence(self, rule: Rule, series: Series, reason: str, reasons: dict[Series, str]) -> None:
         """Make every alert of a series quiet, whatever `recover` says."""
         for key in [key for key in self.alerts if key[0] == rule.name and key[2] == series]:
-            del self.alerts[key]
-            reasons[series] = reason
+            # What was quiet or pending kept nothing open, so no incident ends because of it.
+            if self.alerts.pop(key).state in ("firing", "recovering"):
+                reasons[series] = reason
 
     def end_edited(self, rule: Rule, present: set[Series], gone: set[Series], reasons: dict[Series, str]) -> None:
         """After an edit, let only those alerts go on that the first good answer still knows.
@@ -290,8 +291,8 @@ class Model:
         severities = {tier.severity for tier in rule.tiers}
         for key in [key for key in self.alerts if key[0] == rule.name]:
             if key[1] not in severities or key[2] not in present:
-                del self.alerts[key]
-                reasons[key[2]] = "edited|gone" if key[2] in gone else "edited"
+                if self.alerts.pop(key).state in ("firing", "recovering"):
+                    reasons[key[2]] = "edited|gone" if key[2] in gone else "edited"
         for series in self.known(rule.name) - present:
             del self.memory[rule.name, series]
 
