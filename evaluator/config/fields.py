@@ -67,7 +67,7 @@ def _pair(value: object) -> tuple[float | str, float | str]:
 
 def _datapoints(value: object) -> Datapoints:
     """Return `"3 of 5"` as a value."""
-    match = re.fullmatch(r"\s*(\d{1,6})\s+of\s+(\d{1,6})\s*", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s+of\s+([0-9]{1,6})\s*", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('must say how many of the last samples; write "3 of 5"')
     m, n = int(match[1]), int(match[2])
@@ -76,6 +76,14 @@ def _datapoints(value: object) -> Datapoints:
     if n > _MOST_POINTS:
         raise ValueError(f"{n} samples are too many; at most {_MOST_POINTS}")
     return Datapoints(m, n)
+
+
+def _breaches(value: object) -> Datapoints:
+    """Return how many samples are a breach: at least one of them."""
+    points = _datapoints(value)
+    if not points.m:
+        raise ValueError(f'"{points}" is always so; write "1 of {points.n}", or more')
+    return points
 
 
 def _no_data(value: object) -> NoData:
@@ -146,6 +154,8 @@ Ends = Annotated[
 """The two ends of `outside`."""
 Points = Annotated[Datapoints, PlainValidator(_datapoints), WithJsonSchema(_POINTS_SCHEMA)]
 """`"M of N"`."""
+Breaches = Annotated[Datapoints, PlainValidator(_breaches), WithJsonSchema(_POINTS_SCHEMA)]
+"""`"M of N"` where M is not 0."""
 Missing = Annotated[
     NoData,
     PlainValidator(_no_data),

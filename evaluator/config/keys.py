@@ -6,6 +6,7 @@ This module knows names and kinds of keys. It never knows how keys act together;
 from pydantic import Field
 
 from evaluator.config.fields import (
+    Breaches,
     Duration,
     Ends,
     Interval,
@@ -62,7 +63,7 @@ class LimitKeys(Keys):
     not_equals: Quantity | None = Field(None, description="wrong when the value is anything else")
     outside: Ends | None = Field(None, description="wrong when the value is below the first or above the second")
     for_: Duration | None = Field(None, alias="for", description="how long the limit must be passed; default 0s")
-    datapoints: Points | None = Field(None, description='instead of `for`: M of the last N samples, "3 of 5"')
+    datapoints: Breaches | None = Field(None, description='instead of `for`: M of the last N samples, "3 of 5"')
     recover: RecoverKeys | None = Field(None, description="when it is over; default: at the limit itself, at once")
 
 
@@ -82,7 +83,7 @@ class DefaultKeys(Keys):
     service: str | None = Field(None, description="which [services.NAME] of evaluator.toml is told")
     severity: SeverityName | None = Field(None, description="how bad it is: P0 (the worst) to P3")
     for_: Duration | None = Field(None, alias="for", description="how long the limit must be passed; default 0s")
-    datapoints: Points | None = Field(None, description='instead of `for`: M of the last N samples, "3 of 5"')
+    datapoints: Breaches | None = Field(None, description='instead of `for`: M of the last N samples, "3 of 5"')
     recover: RecoverKeys | None = Field(None, description="when it is over; default: at the limit itself, at once")
     no_data: Missing | None = Field(
         None, description='what a missing series means: "hold" (default), "breach" or { resolve_after = "1h" }'

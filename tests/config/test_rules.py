@@ -146,3 +146,9 @@ def test_without_any_service_rules_tell_the_console(loader: Loader) -> None:
     loaded = loader({"x.toml": text}, settings='[sources.box]\ntype = "box"\n')
     assert loaded.rules.rules["x"].service == "default"
     assert [target.notifier for target in loaded.routes.to("default", Severity.P2)] == ["console"]
+
+
+@pytest.mark.parametrize("points", ["0 of 5", "٣ of ٥", "6 of 5", "3"])
+def test_datapoints_that_cannot_be_meant_are_an_error(loader: Loader, points: str) -> None:
+    text = f"[rule.x]\nsource = 'host'\nquery = {{ measure = 'cpu' }}\nseverity = 'P1'\nabove = 1\ndatapoints = '{points}'\n"
+    assert any("datapoints" in problem.headline and problem.error for problem in loader({"a.toml": text}).problems)

@@ -290,9 +290,9 @@ class Model:
         """
         severities = {tier.severity for tier in rule.tiers}
         for key in [key for key in self.alerts if key[0] == rule.name]:
-            if key[1] not in severities or key[2] not in present:
-                if self.alerts.pop(key).state in ("firing", "recovering"):
-                    reasons[key[2]] = "edited|gone" if key[2] in gone else "edited"
+            ends = key[1] not in severities or key[2] not in present
+            if ends and self.alerts.pop(key).state in ("firing", "recovering"):
+                reasons[key[2]] = "edited|gone" if key[2] in gone else "edited"
         for series in self.known(rule.name) - present:
             del self.memory[rule.name, series]
 
