@@ -167,7 +167,8 @@ def _seen_now(before: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
     fresh = {alert.series for alert in alerts if alert.state is State.FIRING and alert.verdict is Verdict.BREACH}
     return replace(
         before,
-        title=shown.title,
+        # What has recovered is told by the value; the title goes on saying what was wrong.
+        title=shown.title if fresh else before.title,
         value=worst.alert.value if worst else before.value,
         limit=shown.limit,
         members=tuple(sorted({*members, *fresh})),

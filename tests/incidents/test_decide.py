@@ -276,3 +276,9 @@ def test_the_labels_of_the_rule_reach_the_receivers() -> None:
     story = Story.of(rule(labels={"team": "web", "component": "cpu"})).tell([(0, HI)])
     (row,) = story.deliver(0)
     assert row.message.labels == {"component": "cpu", "team": "web"}
+
+
+def test_while_it_recovers_the_title_goes_on_saying_what_was_wrong() -> None:
+    story = Story.of(rule(tier(recover=Recover(for_=60)), summary="CPU is {value}"))
+    story.tell([(0, HI), (60, 97.0), (120, LO)])
+    assert (story.open[0].title, story.open[0].value) == ("CPU is 97 %", LO)
