@@ -176,6 +176,7 @@ class Model:
         newest = {row.series: self.newest.get((name, row.series), -math.inf) for row in answer.rows}
         fresh = {row.series for row in answer.rows if row.at is None or row.at > newest[row.series]}
         reasons: dict[Series, str] = {}
+        were = {key[2] for key, it in self.alerts.items() if key[0] == name and it.state in ("firing", "recovering")}
         if name in self.edited:
             self.edited.discard(name)
             self.end_edited(rule, present, set(answer.gone), reasons)
@@ -190,6 +191,8 @@ class Model:
                 self.memory[name, series].missed = 0.0
                 continue
             self.judge_absent(rule, slot, series, breaching, reasons)
+        # What was active and ended of nothing else has recovered; where others ended otherwise, both may be said.
+        reasons |= dict.fromkeys(were - reasons.keys(), "recovered")
         if rule.mode is Mode.PAGE:
             self.keep_incidents(rule, slot, breaching if live else set(), reasons)
 
