@@ -84,19 +84,9 @@ def announce_closed(incident: Incident, rows: Sequence[Delivery], given: Circums
 
 def notice(target: Target, message: Message, rows: Sequence[Delivery], given: Circumstances) -> Delivery:
     """Return a row that tells a person something without opening anything."""
-    return Delivery(
-        id=given.ids(),
-        seq=_next_seq(rows, target.notifier),
-        incident=message.incident,
-        notifier=target.notifier,
-        service=message.service,
-        severity=message.severity,
-        action=Action.NOTICE,
-        dedup_key=dedup_key(given.instance, message.incident, message.severity),
-        message=message,
-        created_at=given.now,
-        due_at=given.now,
-        routing_key=target.routing_key,
+    seq = _next_seq(rows, target.notifier)
+    return _row(
+        given, message, Action.NOTICE, seq, target, dedup_key(given.instance, message.incident, message.severity)
     )
 
 
@@ -106,19 +96,9 @@ def superseded(row: Delivery, seq: int, message: Message, given: Circumstances) 
     ended = replace(row, state=DeliveryState.DONE if row.accepted else DeliveryState.DROPPED)
     if not told:
         return [ended]
-    resolve = Delivery(
-        id=given.ids(),
-        seq=seq,
-        incident=row.incident,
-        notifier=row.notifier,
-        service=row.service,
-        severity=row.severity,
-        action=Action.RESOLVE,
-        dedup_key=row.dedup_key,
-        message=message,
-        created_at=given.now,
-        due_at=given.now,
-        routing_key=row.routing_key,
+    target = Target(row.notifier, row.routing_key)
+    resolve = replace(
+        _row(given, message, Action.RESOLVE, seq, target, row.dedup_key), service=row.service, severity=row.severity
     )
     return [ended, resolve]
 
@@ -130,15 +110,20 @@ def live_triggers(rows: Iterable[Delivery]) -> list[Delivery]:
 
 
 def _trigger(incident: Incident, target: Target, message: Message, seq: int, given: Circumstances) -> Delivery:
+    key = dedup_key(given.instance, incident.id, incident.severity)
+    return _row(given, message, Action.TRIGGER, seq, target, key)
+
+
+def _row(given: Circumstances, message: Message, action: Action, seq: int, target: Target, key: str) -> Delivery:
     return Delivery(
         id=given.ids(),
         seq=seq,
-        incident=incident.id,
+        incident=message.incident,
         notifier=target.notifier,
-        service=incident.service,
-        severity=incident.severity,
-        action=Action.TRIGGER,
-        dedup_key=dedup_key(given.instance, incident.id, incident.severity),
+        service=message.service,
+        severity=message.severity,
+        action=action,
+        dedup_key=key,
         message=message,
         created_at=given.now,
         due_at=given.now,
