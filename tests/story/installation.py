@@ -5,6 +5,7 @@ It judges nothing itself, and knows nothing of the model.
 """
 
 import copy
+from collections import Counter
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -55,6 +56,7 @@ class Installation:
         self.routing_key = "1"
         self.history: list[tuple[float, Changes]] = []
         self._requests = 0
+        self._lost: Counter[str] = Counter()
         self._made = 0
         self._flying: list[tuple[float, str, Outcome]] = []
         self.start(now)
@@ -161,6 +163,10 @@ class Installation:
         self._requests += 1
         if kind == "old key refused":
             kind = "accepted" if claimed.routing_key in self.living_keys else "400"
+        if kind == "lost":
+            # A resolve is sent four times. Who loses all of them can only be told of by reading what is open there.
+            self._lost[claimed.dedup_key] += 1
+            kind = "lost" if self._lost[claimed.dedup_key] < 4 else "accepted"
         processed = kind in ("accepted", "slow", "timeout after", "killed after")
         self.sent.append(Sent(now, claimed, arrived=processed or kind in ("late", "lost"), committed=committed))
         if kind == "killed before":
