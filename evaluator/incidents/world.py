@@ -93,11 +93,6 @@ class World:
         found = [self.incidents[incident] for by_group in groups for incident in by_group.values()]
         return sorted(found, key=lambda incident: incident.id)
 
-    def open_incident(self, rule: str, group: Series) -> Incident | None:
-        """Return the open incident of a group, or `None`."""
-        incident = self._open.get(rule, {}).get(group)
-        return self.incidents[incident] if incident is not None else None
-
     def ended_incidents(self) -> Iterator[Incident]:
         """Iterate over the recent incidents that ended."""
         return (incident for incident in self.incidents.values() if not incident.open)

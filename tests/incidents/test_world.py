@@ -72,8 +72,8 @@ def test_a_restart_finds_everything_again() -> None:
     again = story.restart(30)
     assert again.world.alerts == story.world.alerts
     assert again.open == story.open
-    assert again.world.open_incident("cpu", story.open[0].group) == story.open[0]
-    assert again.world.open_incident("cpu", ()) is None
+    assert again.world.open_incidents("cpu") == story.open
+    assert again.world.open_incidents("another") == []
 
 
 def test_routes_name_each_key_once_for_each_service_that_has_it() -> None:
