@@ -75,9 +75,16 @@ class Cycles:
         results = await self._ask(source, queries, slot)
         duration = self._clock.monotonic() - started
         declared = self._equipment.settings.sources.get(source)
+        before = self._sightings.sources.get(source)
         up = self._sightings.polled(
             source, declared.type if declared else "", zip(queries, results, strict=True), slot, duration
         )
+        if up is not (before.up if before else True):
+            # Once at each turn; the metrics count the failures in between.
+            level = log.info if up else log.warning
+            level(
+                "source answers again" if up else "source is down", source=source, error=self._sightings.error(source)
+            )
         self._count(source, results, slot, duration, up=up)
         return results
 

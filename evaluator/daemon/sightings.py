@@ -57,6 +57,10 @@ class Sightings:
         )
         return up
 
+    def error(self, source: str) -> str:
+        """Return why a source is down; empty while it is not."""
+        return self.sources[source].error
+
     def judged(self, rule: Rule, result: PollResult, slot: float, duration: float) -> None:
         """Note an evaluation of a rule."""
         before = self.rules.get(rule.name, RuleStatus(rule))
