@@ -65,7 +65,7 @@ lock: install ## Take the newest versions that pyproject.toml allows into the lo
 		--constraint requirements.lock --output-file requirements-dev.lock
 
 UV_COMPILE := pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --custom-compile-command 'make lock'
+	--no-strip-extras --no-emit-index-url --custom-compile-command 'make lock'
 
 clean: ## Remove what was built and cached. Keeps var/, which is state.
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

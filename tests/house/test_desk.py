@@ -21,7 +21,7 @@ LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
 
 def locked(path: Path) -> dict[str, str]:
     """Return the version of each package of a lock file."""
-    pins = re.findall(r"^([\w.\-]+)==([^\s;]+)", path.read_text(), re.MULTILINE)
+    pins = re.findall(r"^([\w.\-]+)(?:\[.*\])?==([^\s;]+)", path.read_text(), re.MULTILINE)
     return {canonicalize_name(name): version for name, version in pins}
 
 
@@ -36,7 +36,7 @@ def instructions() -> list[tuple[str, str]]:
 def test_locked_packages_carry_hashes_and_name_no_index(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"^--|://", text, re.MULTILINE)
-    for pin in re.split(r"^(?=[\w.\-]+==)", text, flags=re.MULTILINE)[1:]:
+    for pin in re.split(r"^(?=[\w.\-]+(?:\[.*\])?==)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in pin, pin
 
 
