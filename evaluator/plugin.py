@@ -16,9 +16,10 @@ from evaluator.engine.samples import (
 )
 from evaluator.incidents.deliveries import Accepted, Action, Delivery, Message, Outcome, Refused, RetryLater
 from evaluator.notifiers.notifier import Notifier, NotifierType
-from evaluator.sources.fields import Bytes, Seconds, Strict
+from evaluator.sources.checkup import Checkup, Grade
+from evaluator.sources.fields import Bytes, Options, Seconds, Strict, refuse_idle_options
 from evaluator.sources.rates import Rates, Reading
-from evaluator.sources.source import Source, SourceType
+from evaluator.sources.source import Examined, Metered, Source, SourceType
 from evaluator.sources.threads import Threads
 from evaluator.sources.weather import place, reason_of, said, timed_out
 
@@ -26,11 +27,16 @@ __all__ = [
     "Accepted",
     "Action",
     "Bytes",
+    "Checkup",
     "Delivery",
+    "Examined",
     "FailureReason",
+    "Grade",
     "Message",
+    "Metered",
     "Notifier",
     "NotifierType",
+    "Options",
     "Outcome",
     "PollFailed",
     "PollResult",
@@ -49,6 +55,7 @@ __all__ = [
     "Threads",
     "place",
     "reason_of",
+    "refuse_idle_options",
     "said",
     "series_of",
     "series_text",

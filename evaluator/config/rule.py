@@ -58,7 +58,7 @@ class RuleReader:
             every=every,
             service=service,
             unit=self._say_or_default("unit"),
-            lag=self._say_or_default("lag") or 0.0,
+            lag=self._lag(source),
             no_data=self._say_or_default("no_data") or NoData(),
             group_by=None if group_by is None else tuple(dict.fromkeys(group_by)),
             mode=mode,
@@ -76,6 +76,11 @@ class RuleReader:
         """Return what the rule says, else what the file's defaults say."""
         own = getattr(self.keys, key) if self.keys is not None else None
         return getattr(self.defaults, key) if own is None else own
+
+    def _lag(self, source: DeclaredSource) -> float:
+        """Return how late samples may come: as the rule says, else as is usual for its source."""
+        own: float | None = self._say_or_default("lag")
+        return getattr(source.type.Query, "lag", 0.0) if own is None and source.type is not None else own or 0.0
 
     def _raw(self, key: str) -> object:
         """Return a text of the rule as written, or of the defaults, whatever else is wrong with the rule."""

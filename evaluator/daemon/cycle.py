@@ -12,6 +12,7 @@ from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
 from evaluator.daemon.identifiers import new_id
 from evaluator.daemon.ledger import Ledger
+from evaluator.daemon.metering import Meter
 from evaluator.daemon.sightings import Sightings
 from evaluator.engine.alerts import State
 from evaluator.engine.evaluate import Transition
@@ -41,6 +42,7 @@ class Cycles:
         self._sightings = sightings
         self._clock = clock
         self._metrics = metrics
+        self._meter = Meter(metrics)
 
     async def run(self, source: str, every: float, slot: float) -> bool:
         """Run one cycle and return whether it was committed."""
@@ -149,6 +151,7 @@ class Cycles:
         self._metrics.source_up.labels(source).set(up)
         if up:
             self._metrics.source_last_good_timestamp_seconds.labels(source).set(slot)
+        self._meter.read(source, self._equipment.sources.get(source))
         for result in results:
             if isinstance(result, PollFailed):
                 self._metrics.poll_failures.labels(source, result.reason.value).inc()

@@ -1,8 +1,10 @@
 """Field types that settings and queries of several sources share: durations, sizes, strict models.
 
-This module knows how such a field is written in TOML. It never knows a source, and never does I/O.
+This module knows how such a field is written in TOML, and that some options are for some measures. It never
+knows a source, and never does I/O.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
@@ -54,3 +56,16 @@ class Strict(BaseModel):
     """A frozen model that forbids unknown keys, and whose errors do not quote what was entered: it may be a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+Options = Mapping[str, tuple[Collection[str], str]]
+"""For each option of a query: the measures that it is for, and how to call them."""
+
+
+def refuse_idle_options(query: BaseModel, measure: str, options: Options) -> None:
+    """Raise `ValueError` for an option that differs from its default and would do nothing for this measure."""
+    fields = type(query).model_fields
+    for option, (measures, words) in options.items():
+        if measure not in measures and getattr(query, option) != fields[option].get_default(call_default_factory=True):
+            message = f"`{option}` is for {words}, not for `{measure}`"
+            raise ValueError(message)

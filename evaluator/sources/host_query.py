@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evaluator.sources.fields import Seconds, Strict
+from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
 
 Measure = Literal[
     "up",
@@ -31,7 +31,7 @@ DISKS = frozenset({"disk", "disk_free", "disk_inodes"})
 NETWORK = frozenset({"network_errors", "network_drops", "network_bytes"})
 """Measures with a series for each network interface; all of them are growing counts."""
 
-_OPTIONS: dict[str, tuple[frozenset[str], str]] = {
+_OPTIONS: Options = {
     "mount": (DISKS, "the disk measures"),
     "each": (frozenset({"cpu"}), "cpu"),
     "minutes": (frozenset({"load"}), "load"),
@@ -90,8 +90,5 @@ class HostQuery(Strict):
     @model_validator(mode="after")
     def _options_fit_the_measure(self) -> Self:
         """Refuse an option that would do nothing."""
-        for option, (measures, words) in _OPTIONS.items():
-            if self.measure not in measures and getattr(self, option) != type(self).model_fields[option].default:
-                msg = f"`{option}` is for {words}, not for `{self.measure}`"
-                raise ValueError(msg)
+        refuse_idle_options(self, self.measure, _OPTIONS)
         return self

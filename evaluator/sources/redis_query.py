@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from evaluator.sources.fields import Seconds, Strict
+from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
 
 Measure = Literal[
     "up",
@@ -46,7 +46,7 @@ PRIORITY_STEPS: tuple[int, ...] = (0, 3, 6, 9)
 SEPARATOR = "\x06\x16"
 """What kombu puts between a queue's name and its priority."""
 
-_OPTIONS: dict[str, tuple[frozenset[str], str]] = {
+_OPTIONS: Options = {
     "queue": (frozenset({"queue_depth"}), "`queue_depth`"),
     "priority_steps": (frozenset({"queue_depth"}), "`queue_depth`"),
     "separator": (frozenset({"queue_depth"}), "`queue_depth`"),
@@ -166,10 +166,7 @@ class RedisQuery(Strict):
     @model_validator(mode="after")
     def _options_fit_the_measure(self) -> Self:
         """Refuse an option that would do nothing, and ask for the one that is needed."""
-        for option, (measures, words) in _OPTIONS.items():
-            if self.measure not in measures and getattr(self, option) != type(self).model_fields[option].default:
-                msg = f"`{option}` is for {words}, not for `{self.measure}`"
-                raise ValueError(msg)
+        refuse_idle_options(self, self.measure, _OPTIONS)
         needed = _NEEDED.get(self.measure)
         if needed is not None and getattr(self, needed) is None:
             msg = f"`{self.measure}` needs `{needed}`"

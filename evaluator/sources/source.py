@@ -4,13 +4,14 @@ A source turns queries into `Samples` or `PollFailed`. It never judges, never re
 another source, and never raises for the weather: whatever goes wrong out there is a `PollFailed` with a reason.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from evaluator.engine.rules import Query
 from evaluator.engine.samples import PollResult
+from evaluator.sources.checkup import Checkup
 
 
 class Source(Protocol):
@@ -34,6 +35,31 @@ class Source(Protocol):
         """Give everything back. Called once, also after a failed `open`."""
 
 
+@runtime_checkable
+class Examined(Protocol):
+    """A source that can say what is missing: every built-in one, and every plugin that passes the conformance suite."""
+
+    async def examine(self, queries: Sequence[Query], now: float) -> list[Checkup]:
+        """Try what polls need (the connection, the credential, each permission), for `evaluator doctor`.
+
+        `queries` are those of the rules in force, each once. It never raises for the weather, ends within the source's
+        timeout, changes nothing on the other side, and may be called on an open source at any time, also with no
+        queries. Each thing that is not fine says how to mend it: the statement to run, the setting to change.
+        """
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A source that counts what its polls cost the other side."""
+
+    def usage(self) -> Mapping[str, float]:
+        """Return what was used since the source was made, by unit; numbers only grow.
+
+        `requests`: calls, round trips, statements. Others are the source's own: `metrics` (what CloudWatch bills),
+        `throttled`. They become `evaluator_source_usage_total{source,unit}`.
+        """
+
+
 class SourceType(Protocol):
     """What the entry point group `evaluator.sources` holds, one for each `type` in the settings.
 
@@ -45,7 +71,8 @@ class SourceType(Protocol):
     Query: type[BaseModel]
     """The keys of a rule's `query`; unknown keys must be forbidden. A model with a class variable
     `shorthand: ClassVar[str]` also takes a plain string, for the field of that name. A `period` field of seconds
-    becomes the query's step."""
+    becomes the query's step. A model with a class variable `lag: ClassVar[float]` says how many seconds late samples
+    usually come; a rule's own `lag` counts instead."""
 
     def __call__(self, name: str, settings: BaseModel) -> Source:
         """Return an adapter for the source of this name. `settings` is an instance of `Settings`."""

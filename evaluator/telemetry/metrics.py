@@ -74,6 +74,9 @@ class Metrics:
         self.missed_slots = self._counter(
             "missed_slots", "Evaluations of a source that were due and did not take place.", "source"
         )
+        self.source_usage = self._counter(
+            "source_usage", "What polls have cost: requests, and the source's own units.", "source", "unit"
+        )
 
     def _judging(self) -> None:
         self.rule_evaluations = self._counter("rule_evaluations", "Evaluations of a rule, failed ones too.", "rule")
@@ -180,6 +183,7 @@ class Metrics:
             self.source_up,
             self.source_last_good_timestamp_seconds,
             self.missed_slots,
+            self.source_usage,
         ):
             metric.remove_by_labels({"source": source})
 
