@@ -17,7 +17,7 @@ from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.sightings import Sightings
 from evaluator.daemon.slots import phase_of
 from evaluator.engine.alerts import BLIND_STEPS
-from evaluator.engine.rules import Rule
+from evaluator.engine.rules import Query, Rule
 from evaluator.engine.samples import PollFailed, PollResult
 from evaluator.engine.window import window_size
 from evaluator.telemetry.metrics import Metrics
@@ -34,7 +34,7 @@ MOST_SLOTS = 5_000
 """Slots of one rule at most."""
 
 TIMEOUT = 30.0
-"""Seconds that a source may take for one rule's history."""
+"""Seconds that a source may take for the history of one query."""
 
 TOGETHER = 50
 """Slots that are judged before anybody else gets a turn."""
@@ -63,9 +63,12 @@ class Backfill:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, rules: Iterable[Rule]) -> None:
-        """Judge the past of these rules, a few at a time, while everything else goes on."""
+        """Judge the past of these rules, a few queries at a time, while everything else goes on."""
+        alike: dict[tuple[Query, float], list[Rule]] = {}
         for rule in rules:
-            task = asyncio.create_task(self.one(rule), name=f"backfill {rule.name}")
+            alike.setdefault((rule.query, rule.every), []).append(rule)
+        for (query, _), group in alike.items():
+            task = asyncio.create_task(self.together(group), name=f"backfill {query.source}: {query.spec}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -75,19 +78,31 @@ class Backfill:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def one(self, rule: Rule) -> None:
-        """Judge the past of one rule."""
+    async def together(self, rules: Sequence[Rule]) -> None:
+        """Judge the past of rules that ask the same at the same slots: history is asked for once, since it may cost."""
+        async with self._turns:
+            missed = {rule.name: slots for rule in rules if (slots := self._missed(rule))}
+            if not missed:
+                return
+            asking = [rule for rule in rules if rule.name in missed]
+            history = await self._history(asking, max(missed.values(), key=len)) or ()
+            for rule in asking:
+                # Of the sums of floats that the slots are, none is missed for its last digit.
+                since = missed[rule.name][0] - rule.every / 2
+                await self._judge(rule, [each for each in history if each[0] > since])
+
+    def _missed(self, rule: Rule) -> Sequence[float]:
+        """Return the slots of a rule that are to be judged from history."""
+        return () if not rule.judged or self._judged_live(rule) else self._slots(rule)
+
+    async def _judge(self, rule: Rule, history: Sequence[tuple[float, PollResult]]) -> None:
+        """Judge one rule, and save what comes of it."""
         try:
-            async with self._turns:
-                slots = self._slots(rule) if rule.judged else ()
-                if not slots or self._judged_live(rule):
-                    return
-                history = await self._history(rule, slots)
-                if history and await self._replay(rule, history):
-                    await self._ledger.flush()
-        except Exception:  # As for any poll: our own mistakes, and a plugin's, are survived, counted and logged.
+            if history and await self._replay(rule, history):
+                await self._ledger.flush()
+        except Exception:  # Our mistake with one rule must not keep the others from being judged.
             log.exception("backfill broke", rule=rule.name, source=rule.source)
-            self._metrics.errors.labels("poll").inc()
+            self._metrics.errors.labels("judge").inc()
 
     def _slots(self, rule: Rule) -> Sequence[float]:
         """Return the slots that nobody judged, oldest first; empty where nothing worth the question was missed."""
@@ -103,7 +118,10 @@ class Backfill:
         last = math.floor((now - phase) / rule.every)
         return [phase + index * rule.every for index in range(first, last + 1)]
 
-    async def _history(self, rule: Rule, slots: Sequence[float]) -> list[tuple[float, PollResult]] | None:
+    async def _history(self, rules: Sequence[Rule], slots: Sequence[float]) -> list[tuple[float, PollResult]] | None:
+        """Return what the source would have answered to these rules' one query; `None`: there is no telling."""
+        rule = rules[0]
+        names = [each.name for each in rules]
         adapter = self._equipment.sources.get(rule.source)
         if adapter is None:
             return None
@@ -111,11 +129,15 @@ class Backfill:
             async with asyncio.timeout(TIMEOUT):
                 history = await adapter.history(rule.query, slots[0], slots[-1], rule.every)
         except TimeoutError:
-            log.warning("history did not come in time", rule=rule.name, source=rule.source)
+            log.warning("history did not come in time", rules=names, source=rule.source)
+            return None
+        except Exception:  # As for any poll: our own mistakes, and a plugin's, are survived, counted and logged.
+            log.exception("backfill broke", rules=names, source=rule.source)
+            self._metrics.errors.labels("poll").inc()
             return None
         if history and any(isinstance(result, PollFailed) for _, result in history):
             failed = next(result for _, result in history if isinstance(result, PollFailed))
-            log.warning("history is not to be had", rule=rule.name, source=rule.source, error=failed.message)
+            log.warning("history is not to be had", rules=names, source=rule.source, error=failed.message)
             return None
         return history
 

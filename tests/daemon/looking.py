@@ -82,8 +82,8 @@ class Looking:
 
     async def run(self) -> list[tuple[float, float, float]]:
         """Judge the past; return which past was asked for."""
-        for each in self.rules:
-            await self.backfill.one(each)
+        self.backfill.start(self.rules)
+        await asyncio.gather(*self.backfill._tasks)
         return self.archive.asked
 
     def states(self) -> set[State]:

@@ -111,3 +111,23 @@ async def test_a_rule_that_is_edited_meanwhile_is_left_alone() -> None:
 
 async def test_a_rule_that_is_off_has_no_past() -> None:
     assert await Looking(rule(mode=Mode.OFF)).run() == []
+
+
+async def test_rules_that_ask_the_same_share_one_look_at_the_past() -> None:
+    high, higher, slow = (
+        replace(rule(tier(for_=for_), every=every), name=name)
+        for name, for_, every in (("high", 600.0, 60.0), ("higher", 1200.0, 60.0), ("slow", 600.0, 120.0))
+    )
+    looking = Looking(high, higher, slow)
+    asked = await looking.run()
+    assert sorted(step for *_, step in asked) == [60.0, 120.0]
+    start = next(start for start, _, step in asked if step == 60.0)
+    assert start == pytest.approx(looking.rooms.time.at - 1200 - 180, abs=60), "as far as any of them needs"
+    books = looking.rooms.ledger.world.alerts
+    assert {name: {alert.state for alert in book.values()} for name, book in books.items()} == {
+        "high": {State.FIRING},
+        "higher": {State.FIRING},
+        "slow": {State.FIRING},
+    }
+    began = {name: min(alert.active_at or 0.0 for alert in book.values()) for name, book in books.items()}
+    assert 0.0 < began["higher"] < began["high"], "each begins where its own past begins"
