@@ -7,17 +7,23 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from evaluator.testing.servers import free_port
 
-Ending = Literal["hang", "close", "reset"]
+Ending = Literal["hang", "close", "reset", "drip"]
+DRIP = 0.05
+"""Seconds between two bytes of a peer that drips."""
 
 
 class Peer:
-    """Accepts every connection, answers the same bytes to whatever it hears first, and then hangs, closes or resets."""
+    """Accepts every connection, answers the same bytes to whatever it hears first, and then hangs, closes or resets.
+
+    With `drip` a space follows now and then, for ever.
+    """
 
     def __init__(self, answer: bytes, ending: Ending) -> None:
         """Listen on a free port."""
@@ -66,6 +72,10 @@ class Peer:
             if self._ending == "hang":
                 while more := connection.recv(1 << 20):
                     self.heard += more
+            elif self._ending == "drip":
+                while True:
+                    time.sleep(DRIP)
+                    connection.sendall(b" ")
             elif self._ending == "reset":
                 # Lingering for no time makes the kernel send RST instead of FIN.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

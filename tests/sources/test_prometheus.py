@@ -74,6 +74,8 @@ class TestConformance(RemoteSourceConformance):
     queries = ({"promql": "cpu"}, {"promql": "sum(cpu)"}, {"promql": "1 + 1"})
     now = BEGIN + 600.0
     up = MappingProxyType({"measure": "up"})
+    bad_query = MappingProxyType({"promql": "sum("})
+    many = tuple({"promql": f"cpu + {number}"} for number in range(100))
     secrets = (TOKEN, "s3cret-tenant")
     server: str
 

@@ -49,6 +49,9 @@ class TestConformance(RemoteSourceConformance):
         {"measure": "info", "field": "connected_slaves"},
     )
     up = MappingProxyType({"measure": "up"})
+    bad_query = MappingProxyType({"measure": "queue_depth", "queue": "orders"})
+    many = tuple({"measure": "queue_depth", "queue": f"queue-{number}"} for number in range(100))
+    most_requests = 1
     secrets = (PASSWORD,)
 
     def settings(self, host: str, port: int) -> dict[str, Any]:
