@@ -12,6 +12,7 @@ from tests.config.conftest import PLUGINS, SETTINGS
 Loader = Callable[..., Loaded]
 Text = Callable[..., str]
 BROKEN = "[rule.a]\nsource = box\n"
+ROUTING_KEYS = ("API_PLATFORM", "DATABASE", "PAYMENTS", "CELERY", "AUTH", "INFRA")
 
 
 def names(loaded: Loaded) -> list[str]:
@@ -166,13 +167,13 @@ def test_the_shipped_settings_and_rules_are_right() -> None:
     assert not loaded.fatal
     assert [problem.id for problem in loaded.problems] == ["service-cannot-page"]
     assert loaded.notes["infrastructure"] == "PAGERDUTY_INFRA_KEY is not set"
-    keys = dict.fromkeys(("PAGERDUTY_INFRA_KEY", "PAGERDUTY_API_PLATFORM_KEY", "PAGERDUTY_CELERY_KEY"), "a" * 31 + "1")
+    keys = {f"PAGERDUTY_{name}_KEY": "a" * 31 + "1" for name in ROUTING_KEYS}
     assert load(root / "evaluator.toml", keys).problems == ()
 
 
 def test_the_example_of_all_keys_is_right() -> None:
     root = Path(__file__).parents[2]
-    keys = dict.fromkeys(("PAGERDUTY_INFRA_KEY", "PAGERDUTY_API_PLATFORM_KEY", "PAGERDUTY_CELERY_KEY"), "a" * 31 + "1")
+    keys = {f"PAGERDUTY_{name}_KEY": "a" * 31 + "1" for name in ROUTING_KEYS}
     loaded = load(root / "evaluator.toml", keys, only=[root / "rules.example.toml"])
     assert loaded.problems == ()
     assert len(loaded.rules) >= 8
