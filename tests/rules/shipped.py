@@ -16,7 +16,7 @@ from typing import Any
 
 from evaluator.config.load import Loaded, load
 from evaluator.config.plugins import installed
-from evaluator.engine.rules import Rule, Severity
+from evaluator.engine.rules import Limit, Rule, Severity
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.incidents.incident import CloseReason, Event, Incident
 from evaluator.incidents.judge import assess
@@ -132,6 +132,17 @@ class Watch:
         while self.now < end:
             self.look(self.answer if repeat else None)
         return self
+
+    def look_until(self, limit: Limit | None, *, within: float) -> "Watch":
+        """Look until the next answer will be beyond this limit: that answer is the next one to be judged."""
+        assert limit is not None
+        end = self.now + within
+        while True:
+            answer = self.poll(self.now)
+            if isinstance(answer, Samples) and any(limit.holds(value) for value in answer.values):
+                return self
+            assert self.now < end, f"no value is {limit.op} {limit.value}: {answer}"
+            self.look(answer)
 
     def is_quiet(self, slots: int = 3) -> "Watch":
         """All is well: the source answers, and nothing is or becomes of it."""
