@@ -1,0 +1,223 @@
+"""What the measures of a probe are: what was seen becomes values, or is not known.
+
+This module knows what was seen as values. It never sends a request. It decides the one thing that matters most: whether
+a target is down, or we are blind.
+"""
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.sources.http_exchange import Seen
+from evaluator.sources.http_faults import Blame, Fault
+from evaluator.sources.http_query import PATTERNS, HttpQuery, HttpSettings, HttpTarget
+from evaluator.sources.http_tls import ends
+from evaluator.sources.weather import place, said
+
+DAY = 86_400.0
+_MOST_WARNINGS = 20
+_MOST_NAMED = 3
+
+_pattern = lru_cache(maxsize=4096)(re.compile)
+
+
+def named(query: HttpQuery, settings: HttpSettings) -> list[str] | PollFailed:
+    """Return the targets that a query means, in the settings' order, each of which has the measure."""
+    wanted = [query.target] if isinstance(query.target, str) else list(query.target)
+    found: list[str] = []
+    for name in wanted:
+        if PATTERNS & set(name):
+            found += [each for each in settings.targets if fnmatchcase(each, name) and fits(query, settings, each)]
+        elif name not in settings.targets:
+            return _bad(f"there is no target {name!r}{_meant(name, settings)}")
+        elif not fits(query, settings, name):
+            return _bad(f"`{query.measure}` is not for the target {name}: {_needs(query)}")
+        else:
+            found.append(name)
+    if not found:
+        return _bad(f"no target is meant by {', '.join(wanted)}, or none has `{query.measure}`: {_needs(query)}")
+    return list(dict.fromkeys(found))
+
+
+def fits(query: HttpQuery, settings: HttpSettings, name: str) -> bool:
+    """Return whether a target can have the measure."""
+    target = settings.targets[name]
+    if query.measure == "match":
+        return target.match is not None or target.not_match is not None
+    return target.secure or not (query.measure == "tls_days_left" or query.phase == "tls")
+
+
+def problem(target: HttpTarget, seen: Seen) -> Fault | None:
+    """Return why a target is not as it should be; `None`: all is well."""
+    if seen.fault is not None:
+        return seen.fault
+    if not _expected(target, seen):
+        wanted = " or ".join(target.expect_status)
+        reason = FailureReason.UNAVAILABLE if (seen.status or 0) >= 500 else FailureReason.BAD_ANSWER
+        return Fault(reason, f"HTTP {seen.status} instead of {wanted}")
+    return mismatch(target, seen)
+
+
+def mismatch(target: HttpTarget, seen: Seen) -> Fault | None:
+    """Return in what the body is not as expected."""
+    if target.match is None and target.not_match is None:
+        return None
+    text = seen.body.decode("utf-8", "replace")
+    shown = f"the first {len(seen.body)} bytes of the body" if seen.cut else "the body"
+    if target.match is not None and not _pattern(target.match).search(text):
+        return Fault(FailureReason.BAD_ANSWER, f"`match` is not found in {shown}")
+    if target.not_match is not None and _pattern(target.not_match).search(text):
+        return Fault(FailureReason.BAD_ANSWER, f"`not_match` is found in {shown}")
+    return None
+
+
+def blame(settings: HttpSettings, seen: Mapping[str, Seen]) -> dict[str, Fault]:
+    """Return the targets of which nothing is known because of ourselves, and why.
+
+    A target that cannot be reached is down, unless it is our own network that is: an error that is always ours, a
+    resolver that has no answer for any target, no way to any other machine, or a witness that is silent as well.
+    """
+    resolver = any(each.resolved for each in seen.values())
+    network = any(each.reached for each in seen.values())
+    unknown_names = [each for each in seen.values() if each.fault is not None and each.fault.blame is Blame.NAME]
+    witnessed = not settings.witness or any(seen[name].status is not None for name in settings.witness if name in seen)
+    ours: dict[str, Fault] = {}
+    for name, each in seen.items():
+        fault = each.fault
+        if fault is None:
+            continue
+        blind = {
+            Blame.OURS: True,
+            Blame.NAMES: not resolver,
+            Blame.NAME: not resolver and len(unknown_names) > 1,
+            Blame.NETWORK: not network,
+            Blame.TARGET: False,
+        }[fault.blame]
+        if blind:
+            ours[name] = fault
+        elif not witnessed and each.status is None:
+            ours[name] = Fault(fault.reason, f"{fault.text}, and no witness answers either: it may be our own network")
+    return ours
+
+
+class Answers:
+    """What was seen in one poll, as answers to queries."""
+
+    def __init__(self, settings: HttpSettings, seen: Mapping[str, Seen], now: float) -> None:
+        """Take what was seen as of the slot `now`."""
+        self._settings = settings
+        self._seen = seen
+        self._now = now
+        self._ours = blame(settings, seen)
+        self._documents: dict[str, Any] = {}
+
+    def ours(self, name: str) -> Fault | None:
+        """Return why nothing is known of a target, where that is our own fault."""
+        return self._ours.get(name)
+
+    def answer(self, query: HttpQuery, names: Sequence[str]) -> PollResult:
+        """Return a row for each target; NaN for one of which nothing is known, a failure where that is so for all."""
+        values: list[float] = []
+        warnings: list[str] = []
+        first: Fault | None = None
+        for name in names:
+            value, fault = self._value(query, name)
+            values.append(value)
+            if fault is not None:
+                first = first or (fault if math.isnan(value) else None)
+                warnings.append(f"{name} ({place(self._settings.targets[name].url)}): {fault.text}")
+        if first is not None and all(map(math.isnan, values)):
+            more = f" (and {len(warnings) - _MOST_NAMED} more)" if len(warnings) > _MOST_NAMED else ""
+            return PollFailed(first.reason, "; ".join(warnings[:_MOST_NAMED]) + more)
+        if len(warnings) > _MOST_WARNINGS:
+            warnings[_MOST_WARNINGS:] = [f"and {len(warnings) - _MOST_WARNINGS} more"]
+        return Samples([{"target": name} for name in names], values, warnings=tuple(warnings))
+
+    def _value(self, query: HttpQuery, name: str) -> tuple[float, Fault | None]:
+        """Return the value for one target, and what there is to say of it; NaN: it is not known."""
+        target, seen = self._settings.targets[name], self._seen[name]
+        ours = self._ours.get(name)
+        if query.measure == "up" and ours is None:
+            wrong = problem(target, seen)
+            return float(wrong is None), wrong
+        if query.measure == "status" and seen.status is not None:
+            return float(seen.status), None
+        if query.measure == "latency" and query.phase in seen.took:
+            return seen.took[query.phase], None
+        if query.measure == "tls_days_left" and seen.certificate is not None:
+            end = ends(seen.certificate)
+            unreadable = Fault(FailureReason.BAD_ANSWER, "its certificate cannot be read")
+            return (math.nan, unreadable) if end is None else ((end - self._now) / DAY, None)
+        if query.measure == "match" and seen.fault is None:
+            wrong = mismatch(target, seen)
+            return float(wrong is None), wrong
+        if query.measure == "value" and seen.fault is None and _expected(target, seen):
+            return self._number(name, query.path or "")
+        return math.nan, ours or problem(target, seen) or Fault(FailureReason.BAD_ANSWER, f"no {query.measure}")
+
+    def _number(self, name: str, path: str) -> tuple[float, Fault | None]:
+        """Return the number at a path of a JSON body."""
+        seen = self._seen[name]
+        if name not in self._documents:
+            try:
+                self._documents[name] = json.loads(seen.body)
+            except (ValueError, RecursionError):
+                self._documents[name] = None
+                what = "the body is longer than max_size" if seen.cut else "the body is no JSON"
+                return math.nan, Fault(FailureReason.TOO_BIG if seen.cut else FailureReason.BAD_ANSWER, what)
+        value = self._documents[name]
+        for part in path.split("."):
+            inner = _inner(value, part)
+            if inner is None:
+                return math.nan, Fault(FailureReason.BAD_ANSWER, said(f"its JSON has no {path} (nothing at {part})"))
+            (value,) = inner
+        if not isinstance(value, int | float):
+            return math.nan, Fault(FailureReason.BAD_ANSWER, said(f"{path} in its JSON is no number"))
+        try:
+            return float(value), None
+        except OverflowError:
+            return math.nan, Fault(FailureReason.BAD_ANSWER, said(f"{path} in its JSON is too large"))
+
+
+def _inner(value: object, part: str) -> tuple[Any] | None:
+    """Return the part of a JSON value in a tuple; `None` where it has no such part."""
+    if isinstance(value, dict):
+        return (value[part],) if part in value else None
+    if isinstance(value, list) and part.isascii() and part.isdecimal() and len(part) < 10 and int(part) < len(value):
+        return (value[int(part)],)
+    return None
+
+
+def _expected(target: HttpTarget, seen: Seen) -> bool:
+    """Return whether the status is one of those that the settings expect."""
+    text = str(seen.status)
+    return text in target.expect_status or f"{text[0]}xx" in target.expect_status
+
+
+def _bad(message: str) -> PollFailed:
+    """Return the failure of a query that an edit of the rule mends."""
+    return PollFailed(FailureReason.BAD_QUERY, message)
+
+
+def _needs(query: HttpQuery) -> str:
+    """Return what a target needs to have the measure."""
+    if query.measure == "match":
+        return "it needs `match` or `not_match` in the settings"
+    if query.measure == "tls_days_left" or query.phase == "tls":
+        return "its url must begin with https://"
+    return "its name must be one of [sources.NAME.targets.*]"
+
+
+def _meant(name: str, settings: HttpSettings) -> str:
+    """Return what may have been meant."""
+    close = difflib.get_close_matches(name, settings.targets, 1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    known = sorted(settings.targets)
+    return f"; declared are {', '.join(known[:10])}" + (", …" if len(known) > 10 else "")

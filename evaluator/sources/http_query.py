@@ -1,0 +1,256 @@
+"""What a rule may ask of probed addresses, and the settings of the source `http`.
+
+This module knows the words. It never sends a request.
+"""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+
+from evaluator.sources.fields import Bytes, Options, Seconds, Strict, refuse_idle_options
+
+Measure = Literal["up", "status", "latency", "tls_days_left", "match", "value"]
+Phase = Literal["connect", "tls", "first_byte", "total"]
+
+PATTERNS = frozenset("*?[")
+"""A target's name has none of these, so that what has one is a pattern."""
+_STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+_OPTIONS: Options = {
+    "phase": (frozenset({"latency"}), "`latency`"),
+    "path": (frozenset({"value"}), "`value`"),
+}
+
+
+def _several(value: object) -> object:
+    """Take one of what may be several."""
+    return (value,) if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _status(value: object) -> object:
+    """Return a status as its text: `404`, or `2xx` for a hundred of them."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _STATUS.fullmatch(text):
+        msg = 'is no HTTP status; write a number like 200, or a hundred of them like "2xx"'
+        raise ValueError(msg)
+    return text
+
+
+Status = Annotated[str, BeforeValidator(_status, json_schema_input_type=int | str)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class HttpTarget(Strict):
+    """One `[sources.http.targets.NAME]`: an address, and what is expected of it."""
+
+    url: str = Field(
+        description="What is requested, `https://…` or `http://…`. No user or password in it: send an "
+        "`Authorization` header. What follows `?` is never shown."
+    )
+    method: str = Field("GET", pattern=r"^[A-Z]{1,20}$", description="Of the request.")
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="More request headers. Their values are never shown."
+    )
+    body: SecretStr | None = Field(None, description="What is sent with the request; never shown.")
+    expect_status: Annotated[tuple[Status, ...], BeforeValidator(_several), Field(min_length=1)] = Field(
+        ("2xx",), description='Statuses that are as they should be: `200`, `"2xx"`, or a list of such.'
+    )
+    match: str | None = Field(
+        None, min_length=1, description="Regular expression (Python's) that must be found in the body."
+    )
+    not_match: str | None = Field(
+        None, min_length=1, description="Regular expression that must not be found in the body."
+    )
+    timeout: Seconds | None = Field(
+        None, description="A target that has not answered to the last byte by then is down. Not set: `target_timeout`."
+    )
+    follow_redirects: int = Field(
+        5, ge=0, le=20, description="How many redirects are followed; one more is an error. 0: a 301 is the answer."
+    )
+    resolve: str | None = Field(
+        None, description="IP address to connect to instead of asking the DNS for the host of `url`."
+    )
+    verify: bool = Field(default=True, description="`false` accepts any TLS certificate. Better: name it in `ca`.")
+    ca: Path | None = Field(None, description="File with the certificate authorities to trust (PEM).")
+    cert: Path | None = Field(None, description="File with the client certificate (PEM).")
+    key: Path | None = Field(None, description="File with the client certificate's key (PEM).")
+    proxy: SecretStr | None = Field(
+        None, description="Address of an HTTP proxy (`http://proxy:3128`). The environment's proxies are not used."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_a_place(cls, url: str) -> str:
+        """Take an address that is complete and holds no credential."""
+        if not url.isprintable() or " " in url:
+            msg = "must hold no spaces and no line breaks"
+            raise ValueError(msg)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            msg = "must begin with http:// or https:// and name a host"
+            raise ValueError(msg)
+        if parts.username is not None or parts.password is not None:
+            msg = "must hold no user and no password; send them as a header, `Authorization`"
+            raise ValueError(msg)
+        _has_port(url)
+        try:
+            httpx.URL(url)
+        except httpx.InvalidURL:
+            msg = "is no address that can be requested"
+            raise ValueError(msg) from None
+        return url.partition("#")[0]
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_can_be_sent(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        """Refuse what no HTTP header can be."""
+        for name, value in headers.items():
+            if not _TOKEN.fullmatch(name):
+                msg = "has a name that no HTTP header can have"
+                raise ValueError(msg)
+            text = value.get_secret_value()
+            if not text.isascii() or not text.isprintable() or text != text.strip():
+                msg = f"{name}: a header's value is printable ASCII without spaces around it"
+                raise ValueError(msg)
+        return headers
+
+    @field_validator("match", "not_match")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        """Refuse what Python cannot compile."""
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            msg = f"is no regular expression: {error}"
+            raise ValueError(msg) from None
+        return pattern
+
+    @field_validator("resolve")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        """Refuse a name."""
+        return None if address is None else str(ip_address(address))
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_is_a_place(cls, proxy: SecretStr | None) -> SecretStr | None:
+        """Take an address of an HTTP proxy; say nothing of what is in it."""
+        if proxy is None:
+            return None
+        parts = urlsplit(proxy.get_secret_value())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            msg = "must begin with http:// or https:// and name a host"
+            raise ValueError(msg)
+        _has_port(proxy.get_secret_value())
+        return proxy
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse what would do nothing."""
+        if self.key is not None and self.cert is None:
+            msg = "`key` needs `cert`"
+            raise ValueError(msg)
+        if self.ca is not None and not self.verify:
+            msg = "`ca` is not looked at where `verify` is false"
+            raise ValueError(msg)
+        if self.proxy is not None and self.resolve is not None:
+            msg = "with `proxy`, names are looked up by the proxy: `resolve` would do nothing"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether its address is one of TLS."""
+        return self.url.lower().startswith("https:")
+
+
+def _has_port(url: str) -> None:
+    """Raise `ValueError` where the port of an address is none."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        msg = "must have a port from 0 to 65535"
+        raise ValueError(msg) from None
+
+
+class HttpSettings(Strict):
+    """Settings of `type = "http"`."""
+
+    targets: dict[str, HttpTarget] = Field(
+        min_length=1, description="What is probed: a table `[sources.http.targets.NAME]` for each; the label `target`."
+    )
+    timeout: Seconds = Field(10.0, description="A poll of all targets takes no longer.")
+    target_timeout: Seconds | None = Field(
+        None, description="A target's own `timeout` where it has none. Not set: half of the source's `timeout`."
+    )
+    max_concurrency: int = Field(100, ge=1, le=1000, description="Targets that are requested at once.")
+    max_size: Bytes = Field(
+        10**6, description="Of a longer body only so much is read: `match`, `not_match` and `value` see no more."
+    )
+    user_agent: str = Field("evaluator", min_length=1, pattern=r"^[ -~]+$", description="The header `User-Agent`.")
+    witness: Annotated[tuple[Name, ...], BeforeValidator(_several)] = Field(
+        (),
+        description="Names of targets that belong to somebody else and nearly always answer. Where none of them does, "
+        "it may be our own network, and a target that is silent is unknown instead of down.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse names that cannot be used, and times that would not count."""
+        for name, target in self.targets.items():
+            if not name.strip() or PATTERNS & set(name) or not name.isprintable():
+                msg = f"the target {name!r} needs a name without * ? [ and line breaks"
+                raise ValueError(msg)
+            if (target.timeout or 0.0) > self.timeout:
+                msg = f"the `timeout` of the target {name} is longer than the source's: raise that one too"
+                raise ValueError(msg)
+        if (self.target_timeout or 0.0) > self.timeout:
+            msg = "`target_timeout` is longer than `timeout`"
+            raise ValueError(msg)
+        for name in self.witness:
+            if name not in self.targets:
+                msg = f"`witness` names {name!r}, which is no target"
+                raise ValueError(msg)
+        return self
+
+    def patience(self, target: HttpTarget) -> float:
+        """Return the seconds after which a target is down."""
+        return target.timeout or self.target_timeout or self.timeout / 2
+
+
+class HttpQuery(Strict):
+    """What a rule asks: `query = { measure = "up", target = "auth" }`, or `query = "up"` for all targets."""
+
+    shorthand: ClassVar[str] = "measure"
+
+    measure: Measure = Field(
+        description="What to measure: `up` (1 where everything is as expected, else 0), `status` (the HTTP status), "
+        "`latency` (seconds), `tls_days_left` (days until the certificate ends, negative afterwards), `match` (1 where "
+        "the body is as expected, else 0), `value` (a number in a JSON body, in its own unit)."
+    )
+    target: Name | Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        "*", description="Name of a target, a list of names, or `*` for all; `*` and `?` match as in a shell."
+    )
+    phase: Phase = Field(
+        "total",
+        description="latency: `connect` (name and TCP), `tls` (handshake), `first_byte` (until the answer begins), or "
+        "`total` (until its last byte).",
+    )
+    path: str | None = Field(
+        None, min_length=1, description="value: where the number is, such as `pool.checked_out` or `queues.0.length`."
+    )
+
+    @model_validator(mode="after")
+    def _options_fit_the_measure(self) -> Self:
+        """Refuse an option that would do nothing, and ask for the one that is needed."""
+        refuse_idle_options(self, self.measure, _OPTIONS)
+        if self.measure == "value" and self.path is None:
+            msg = "`value` needs `path`"
+            raise ValueError(msg)
+        return self
