@@ -10,6 +10,7 @@ RUN python -m venv --without-pip /opt/evaluator \
 RUN pip install --require-hashes --requirement requirements-dev.lock
 COPY LICENSE README.md evaluator.toml pyproject.toml ./
 COPY docs/operations.md docs/
+COPY docs/runbooks/ docs/runbooks/
 COPY systemd/evaluator.service systemd/
 COPY rules/ rules/
 COPY evaluator/ evaluator/
