@@ -7,18 +7,25 @@ from typing import Any, get_args
 
 import pytest
 
-from evaluator.sources import host_query, redis_query
+from evaluator.sources import host_query, redis_query, uptimerobot_query
 from evaluator.sources.host import HostSource
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.redis import RedisSource
+from evaluator.sources.uptimerobot import UptimeRobotSource
 from evaluator.testing.sources import query
 
 PAGES = Path(__file__).parents[2] / "docs" / "sources"
-SOURCES: dict[str, Any] = {"host": HostSource, "prometheus": PrometheusSource, "redis": RedisSource}
+SOURCES: dict[str, Any] = {
+    "host": HostSource,
+    "prometheus": PrometheusSource,
+    "redis": RedisSource,
+    "uptimerobot": UptimeRobotSource,
+}
 MEASURES = {
     "host": get_args(host_query.Measure),
     "prometheus": ("promql", "up"),
     "redis": get_args(redis_query.Measure),
+    "uptimerobot": get_args(uptimerobot_query.Measure),
 }
 
 
