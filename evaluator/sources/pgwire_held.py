@@ -1,0 +1,86 @@
+"""A connection that is held open between polls, and made again when it was cut.
+
+It knows that a connection which worked once may have been cut while it was idle, and that a server whose connections
+are all in use still answers on one that is held. It never knows what is asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+import psycopg
+
+from evaluator.sources.pgwire import Connection, connect, is_cut
+
+T = TypeVar("T")
+
+
+class Held:
+    """At most one connection, used by one at a time."""
+
+    def __init__(self, parameters: Mapping[str, str], setup: str = "") -> None:
+        """Take what libpq is told, and the statements that each new connection begins with."""
+        self._parameters = parameters
+        self._setup = setup
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+        self._closed = True
+        self.made = 0
+        """How many connections were made or tried."""
+
+    def open(self) -> None:
+        """Allow to connect."""
+        self._closed = False
+
+    async def use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do the work on the connection. What goes wrong with it is raised, and with connecting: see `pgwire.connect`.
+
+        On a connection that was used before and is found to be cut, the work is done once more on a new one.
+        """
+        async with self._turn:
+            used = self._connection is not None
+            try:
+                return await self._do(work)
+            except psycopg.OperationalError as error:
+                # It may have been cut long ago, which says nothing of the server now.
+                if not used or not is_cut(error):
+                    raise
+            await self.drop()
+            return await self._do(work)
+
+    async def drop(self) -> None:
+        """Close the connection; the next use makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                await connection.close()
+
+    async def close(self) -> None:
+        """Close the connection, and make no other."""
+        self._closed = True
+        await self.drop()
+
+    async def _do(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Connect if need be, and do the work; a connection on which anything but a statement went wrong is closed."""
+        if self._closed:
+            raise psycopg.OperationalError("the source is closed")
+        if self._connection is None:
+            self.made += 1
+            fresh = await connect(self._parameters)
+            self._connection = fresh
+            if self._setup:
+                await self._guarded(fresh, lambda each: each.execute(self._setup.encode()))
+        return await self._guarded(self._connection, work)
+
+    async def _guarded(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do the work; whoever gives up in the middle leaves no half-read answer to the next."""
+        try:
+            return await work(connection)
+        except psycopg.Error:
+            if connection.closed:
+                await self.drop()
+            raise
+        except BaseException:
+            await self.drop()
+            raise
