@@ -59,7 +59,8 @@ def _print(loaded: Loaded, problems: list[Problem]) -> None:
         console.print(render(problem))
     if any(problem.id for problem in problems):
         console.print(f"Each id in brackets has a page: {LINT_DOCS}/<id>.md", style="dim")
-    line = summary_line(problems, len(loaded.rules), len(loaded.files))
+    built_in = _built_in(loaded)
+    line = summary_line(problems, len(loaded.rules) - built_in, len(loaded.files), built_in)
     errors, _ = counts(problems)
     console.print(line, style="bold red" if errors else "bold green")
 
@@ -69,7 +70,8 @@ def _print_json(loaded: Loaded, problems: list[Problem]) -> None:
     errors, warnings = counts(problems)
     answer = {
         "settings": str(loaded.path),
-        "rules": len(loaded.rules),
+        "rules": len(loaded.rules) - _built_in(loaded),
+        "built_in": _built_in(loaded),
         "files": len(loaded.files),
         "errors": errors,
         "warnings": warnings,
@@ -88,3 +90,8 @@ def _print_json(loaded: Loaded, problems: list[Problem]) -> None:
         ],
     }
     typer.echo(json_text(answer))
+
+
+def _built_in(loaded: Loaded) -> int:
+    """Return how many rules are in force that stand in no file."""
+    return sum(rule.built_in for rule in loaded.rules)

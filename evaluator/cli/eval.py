@@ -121,8 +121,9 @@ def _rule(loaded: Loaded, name: str) -> Rule:
             console.print(render(problem), soft_wrap=True)
     if loaded.settings is not None:
         known = [each.name for each in loaded.rules]
+        written = sum(not each.built_in for each in loaded.rules)
         near = get_close_matches(name, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; {_number(len(known))} in {loaded.folder}"
+        hint = f'; did you mean "{near[0]}"?' if near else f"; {_number(written)} in {loaded.folder}"
         console.print(line(f'evaluator: there is no rule "{name}"{hint}'), soft_wrap=True)
     raise typer.Exit(2)
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from evaluator.incidents.changes import Changes, Saved
 from evaluator.incidents.commands import Command
 from evaluator.incidents.incident import Event, Incident
-from evaluator.store import alerts, commands, deliveries, files, incidents, judged, migrate, series
+from evaluator.store import alerts, commands, deliveries, files, incidents, judged, migrate, permissions, series
 from evaluator.store.backend import Backend, T, Work
 from evaluator.store.errors import CommitFailed, Reason, StoreUnavailable
 from evaluator.store.postgres import PostgresBackend
@@ -104,6 +104,13 @@ class Store:
     def check(self) -> None:
         """Raise `StoreUnavailable` unless the store answers and its schema is ours."""
         self._read(lambda connection: migrate.require_current(connection, self.where), READ_SECONDS)
+
+    def unwritable(self) -> str:
+        """Return why nothing could be written, told by reading; empty: nothing speaks against it.
+
+        Raises `StoreUnavailable` where it cannot even be read.
+        """
+        return self._read(permissions.unwritable, READ_SECONDS)
 
     def hold(self, instance: str) -> None:
         """Be the only writer from now on; raises `StoreUnavailable` where another process is.
