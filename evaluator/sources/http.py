@@ -107,7 +107,7 @@ class HttpSource:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.timeout
         self._poll += 1
-        order = sorted(wanted, key=lambda each: self._turns.get(each, 0))
+        order = sorted(wanted, key=lambda each: (self._turns.get(each, 0), each))
         watch = _Pulse()
         pulse = asyncio.create_task(watch.watch())
         try:
@@ -161,7 +161,8 @@ class HttpSource:
             seen.fault = Fault(FailureReason.INTERNAL, f"a mistake of ours: {type(error).__name__}", Blame.OURS)
         finally:
             self._free.release()
-            self._turns[name] = self._poll
+            if seen.fault is not late:
+                self._turns[name] = self._poll
             self._requests += seen.requests
             self._probes += 1
         return seen

@@ -83,14 +83,14 @@ class Exchange:
         """Look at the certificate of a server that is not trusted; nothing is sent to it."""
         with suppress(_CertificateSeenError, TimeoutError, httpx.HTTPError, OSError):
             async with asyncio.timeout_at(until):
-                url = httpx.URL(self._target.url)
+                url = httpx.URL(self._target.address)
                 for address in await self._addresses(url):
                     with suppress(httpx.ConnectError):
                         await self._request(context, "GET", url, address, until, certificate_only=True)
 
     async def _follow(self, context: SSLContext, until: float) -> None:
         """Ask the target, and wherever it sends us."""
-        url, method = httpx.URL(self._target.url), self._target.method
+        url, method = httpx.URL(self._target.address), self._target.method
         for hop in range(self._target.follow_redirects + 1):
             response = await self._ask(context, method, url, until)
             location = response.headers.get("Location", "")
@@ -125,7 +125,7 @@ class Exchange:
 
     async def _addresses(self, url: httpx.URL) -> list[str | None]:
         """Return the addresses to try; `None` stands for the host that the URL names."""
-        if self._target.resolve is not None and url.host == httpx.URL(self._target.url).host:
+        if self._target.resolve is not None and url.host == httpx.URL(self._target.address).host:
             return [self._target.resolve]
         if self._proxy is not None or is_address(url.host):
             return [None]
@@ -182,7 +182,7 @@ class Exchange:
             "User-Agent": self._agent,
             "Connection": "close",
         }
-        if _origin(url) == _origin(httpx.URL(self._target.url)):
+        if _origin(url) == _origin(httpx.URL(self._target.address)):
             given = {name.lower() for name in self._target.headers}
             headers = {name: value for name, value in headers.items() if name.lower() not in given}
             headers |= {name: value.get_secret_value() for name, value in self._target.headers.items()}

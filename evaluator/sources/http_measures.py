@@ -131,7 +131,7 @@ class Answers:
             values.append(value)
             if fault is not None:
                 first = first or (fault if math.isnan(value) else None)
-                warnings.append(f"{name} ({place(self._settings.targets[name].url)}): {fault.text}")
+                warnings.append(f"{name} ({place(self._settings.targets[name].address)}): {fault.text}")
         if first is not None and all(map(math.isnan, values)):
             more = f" (and {len(warnings) - _MOST_NAMED} more)" if len(warnings) > _MOST_NAMED else ""
             return PollFailed(first.reason, "; ".join(warnings[:_MOST_NAMED]) + more)

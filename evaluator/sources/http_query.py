@@ -49,7 +49,7 @@ Name = Annotated[str, Field(min_length=1)]
 class HttpTarget(Strict):
     """One `[sources.http.targets.NAME]`: an address, and what is expected of it."""
 
-    url: str = Field(
+    url: SecretStr = Field(
         description="What is requested, `https://…` or `http://…`. No user or password in it: send an "
         "`Authorization` header. What follows `?` is never shown."
     )
@@ -86,8 +86,9 @@ class HttpTarget(Strict):
 
     @field_validator("url")
     @classmethod
-    def _url_is_a_place(cls, url: str) -> str:
-        """Take an address that is complete and holds no credential."""
+    def _url_is_a_place(cls, secret: SecretStr) -> SecretStr:
+        """Take an address that is complete and holds no user; say nothing of what is in it."""
+        url = secret.get_secret_value()
         if not url.isprintable() or " " in url:
             msg = "must hold no spaces and no line breaks"
             raise ValueError(msg)
@@ -104,7 +105,7 @@ class HttpTarget(Strict):
         except httpx.InvalidURL:
             msg = "is no address that can be requested"
             raise ValueError(msg) from None
-        return url.partition("#")[0]
+        return SecretStr(url.partition("#")[0])
 
     @field_validator("headers")
     @classmethod
@@ -165,9 +166,14 @@ class HttpTarget(Strict):
         return self
 
     @property
+    def address(self) -> str:
+        """What is requested, with what follows `?`: it may be a credential."""
+        return self.url.get_secret_value()
+
+    @property
     def secure(self) -> bool:
         """Whether its address is one of TLS."""
-        return self.url.lower().startswith("https:")
+        return self.address.lower().startswith("https:")
 
 
 def _has_port(url: str) -> None:

@@ -18,6 +18,10 @@ _SOON = 14.0
 """Days: a certificate that ends sooner has not been renewed in time by whatever renews it."""
 
 _MEND = {
+    FailureReason.AUTH: "send what it asks for, in `headers`",
+    FailureReason.RATE_LIMITED: "ask it more rarely, with `every`",
+    FailureReason.TOO_BIG: "raise `max_size`",
+    FailureReason.INTERNAL: "tell the authors, with the log",
     FailureReason.REFUSED: "see that it runs, that `url` is right, and that a firewall lets this machine in",
     FailureReason.TIMEOUT: "see that it runs and that a firewall lets this machine in, or give it more `timeout`",
     FailureReason.RESET: "see that something speaks HTTP at that port (https:// where it wants TLS)",
@@ -53,14 +57,16 @@ def _target(settings: HttpSettings, answers: Answers, name: str, seen: Seen, now
     """Return how a target answered, and how long its certificate lasts."""
     target = settings.targets[name]
     subject = f"target {name}"
-    address = place(target.url)
+    address = place(target.address)
     ours = answers.ours(name)
     wrong = problem(target, seen)
     lines = []
     if ours is not None:
         lines.append(Checkup(Grade.WRONG, subject, f"{address}: not known: {ours.text}", _our_side(ours)))
     elif wrong is not None:
-        lines.append(Checkup(Grade.WARNING, subject, f"{address}: down: {wrong.text}", _MEND.get(wrong.reason, "")))
+        # One that answers something has a status and a latency; one that does not has nothing to judge but `up`.
+        grade = Grade.WRONG if seen.status is None else Grade.WARNING
+        lines.append(Checkup(grade, subject, f"{address}: down: {wrong.text}", _MEND[wrong.reason]))
     else:
         lines.append(
             Checkup(Grade.FINE, subject, f"{address}: HTTP {seen.status} in {1000 * seen.took['total']:.0f} ms")

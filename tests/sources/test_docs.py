@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
-from evaluator.sources import host_query, redis_query, uptimerobot_query
+from evaluator.sources import host_query, http_query, redis_query, uptimerobot_query
 from evaluator.sources.host import HostSource
+from evaluator.sources.http import HttpSource
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.redis import RedisSource
 from evaluator.sources.uptimerobot import UptimeRobotSource
@@ -17,16 +18,33 @@ from evaluator.testing.sources import query
 PAGES = Path(__file__).parents[2] / "docs" / "sources"
 SOURCES: dict[str, Any] = {
     "host": HostSource,
+    "http": HttpSource,
     "prometheus": PrometheusSource,
     "redis": RedisSource,
     "uptimerobot": UptimeRobotSource,
 }
 MEASURES = {
     "host": get_args(host_query.Measure),
+    "http": get_args(http_query.Measure),
     "prometheus": ("promql", "up"),
     "redis": get_args(redis_query.Measure),
     "uptimerobot": get_args(uptimerobot_query.Measure),
 }
+
+
+PARTS: dict[str, list[Any]] = {"http": [http_query.HttpTarget]}
+"""Models of tables within a source's settings."""
+SECRETS = {"url": "redis://localhost", "token": "t"}
+"""What a reference stands for, where not any text will do."""
+
+
+def filled(key: str, value: object) -> object:
+    """Return a setting with each reference to the environment in it replaced by a text."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"env"}:
+        return SECRETS.get(key, "x")
+    return {name: filled(name, inner) for name, inner in value.items()}
 
 
 def page(name: str) -> str:
@@ -44,7 +62,8 @@ def test_each_measure_has_a_row(name: str) -> None:
 def test_each_setting_has_a_row(name: str) -> None:
     section = page(name).split("## Settings")[1].split("\n## ")[0]
     rows = [key for cell in re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE) for key in re.findall(r"\w+", cell)]
-    assert sorted(rows) == sorted(SOURCES[name].Settings.model_fields)
+    models = [SOURCES[name].Settings, *PARTS.get(name, [])]
+    assert sorted(rows) == sorted(key for model in models for key in model.model_fields)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -63,10 +82,8 @@ def test_the_examples_are_right(name: str) -> None:
             query(SOURCES[name], {SOURCES[name].Query.shorthand: written} if isinstance(written, str) else written)
             rules += 1
         for keys in document.get("sources", {}).values():
-            settings = {key: value for key, value in keys.items() if key != "type"}
-            texts = {"url": "redis://localhost", "token": "t"}
-            filled = {key: texts[key] if isinstance(value, dict) else value for key, value in settings.items()}
-            SOURCES[name].Settings.model_validate(filled)
+            settings = {key: filled(key, value) for key, value in keys.items() if key != "type"}
+            SOURCES[name].Settings.model_validate(settings)
     assert rules
 
 
