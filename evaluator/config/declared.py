@@ -19,6 +19,8 @@ class DeclaredSource:
     type: SourceType | None
     """`None`: its type is not known, which is a problem of the settings."""
     enabled: bool = True
+    implicit: bool = False
+    """Whether it is there without having been declared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from evaluator.config.builtin import built_in_rules
 from evaluator.config.document import read_document
 from evaluator.config.inforce import InForce
 from evaluator.config.lint import lint_rules, lint_settings
@@ -85,6 +86,7 @@ def load(
     rules = [rule for file in state.files.values() for rule in file.rules.values()]
     for service in sorted({rule.service for rule in rules if rule.judged} & set(judged.unpaged)):
         problems += judged.unpaged[service]
+    rules += built_in_rules(judged.declared, {rule.name for rule in rules})
     shown = [item for item in problems if not item.id or item.id not in judged.ignored]
     return Loaded(
         judged.settings,

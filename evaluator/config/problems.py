@@ -132,8 +132,8 @@ def safe(text: str) -> str:
     )
 
 
-def summary_line(problems: Sequence[Problem], rules: int, files: int) -> str:
-    """Return the last line of a check: `12 rules in 3 files, fine`, or how much is wrong and in how many files."""
+def summary_line(problems: Sequence[Problem], rules: int, files: int, built_in: int = 0) -> str:
+    """Return the last line of a check: `12 rules in 3 files (and 2 built in), fine`, or how much is wrong where."""
     errors, warnings = counts(problems)
     if errors:
         wrong = {problem.file for problem in problems if problem.error and problem.file}
@@ -141,7 +141,8 @@ def summary_line(problems: Sequence[Problem], rules: int, files: int) -> str:
         also = f", and {_count(warnings, 'warning')}" if warnings else ""
         return f"{_count(errors, 'error')}{where}{also}"
     found = _count(warnings, "warning") if warnings else "fine"
-    return f"{_count(rules, 'rule')} in {_count(files, 'file')}, {found}"
+    more = f" (and {built_in} built in)" if built_in else ""
+    return f"{_count(rules, 'rule')} in {_count(files, 'file')}{more}, {found}"
 
 
 def _count(number: int, what: str) -> str:

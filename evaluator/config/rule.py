@@ -120,7 +120,8 @@ class RuleReader:
             return None
         found = self.declared.sources.get(name)
         if found is None and self.declared.complete:
-            message, hint = undeclared("source", name, self.declared.sources)
+            known = {each.name: each for each in self.declared.sources.values() if not each.implicit}
+            message, hint = undeclared("source", name, known)
             self.problems.append(self.document.at_value(self._place("source"), message, hint))
         return found
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evaluator.config.builtin import inherited
 from evaluator.config.complaints import unknown_key, validate_partly
 from evaluator.config.declared import Declared
 from evaluator.config.document import Document, Table
@@ -133,6 +134,7 @@ class _FileReader:
             message = f"a rule's name has letters, digits, - and _, at most {_LONGEST_NAME}"
             self.problems.append(self.document.at_key(path, message, f"write [rule.{meant}]" if meant else ""))
         before = len(self.problems)
+        table = inherited(name, table, self.declared, self.defaults)
         keys, problems = validate_partly(RuleKeys, table, self.document, path)
         self.problems += problems
         reader = RuleReader(self.document, self.declared, self.defaults, name, table, keys)

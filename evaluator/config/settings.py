@@ -180,6 +180,8 @@ class SourceEntry(BaseModel):
     enabled: bool = True
     settings: BaseModel | None = None
     """An instance of the type's `Settings`; `None` only where it is disabled and could not be made."""
+    implicit: bool = False
+    """Whether it is there without having been declared."""
 
 
 class NotifierEntry(BaseModel):

@@ -23,6 +23,7 @@ from evaluator.config.routes import RouteBuilder
 from evaluator.config.secrecy import harmless, name_shown, scrub
 from evaluator.config.settings import NotifierEntry, Settings, SourceEntry
 from evaluator.incidents.routing import Routes
+from evaluator.sources.reader import SELF
 
 _ALWAYS = ("console", "pagerduty")
 """Notifiers that exist without being declared."""
@@ -106,7 +107,20 @@ class _Reader:
     def _sources(self, table: Table) -> dict[str, SourceEntry]:
         """Return every source that is right."""
         models = {name: kind.Settings for name, kind in self.plugins.sources.items()}
-        return {entry[0]: entry[1] for entry in self._entries(table, "sources", models, SourceEntry)}
+        found = dict(self._entries(table, "sources", models, SourceEntry))
+        declared = table.get("sources")
+        if isinstance(declared, dict) and SELF in declared:
+            self._check_self(declared[SELF])
+        elif SELF in models:
+            found[SELF] = SourceEntry(type=SELF, settings=models[SELF](), implicit=True)
+        return found
+
+    def _check_self(self, keys: object) -> None:
+        """Complain of another system under the name of the daemon itself."""
+        kind = keys.get("type") if isinstance(keys, dict) else None
+        if isinstance(kind, str) and kind != SELF:
+            message = f'the name "{SELF}" is kept for the daemon\'s own health'
+            self.problems.append(self.document.at_key(("sources", SELF), message, "give this source another name"))
 
     def _notifiers(self, table: Table) -> dict[str, NotifierEntry]:
         """Return every notifier that is right, and those that need no declaration."""
@@ -214,6 +228,8 @@ class _Reader:
             for name, keys in (raw.items() if isinstance(raw, dict) else ())
             if isinstance(keys, dict)
         }
+        if SELF not in sources and SELF in self.plugins.sources:
+            sources[SELF] = DeclaredSource(SELF, self.plugins.sources[SELF], implicit=True)
         services = table.get("services")
         names = tuple(services) if isinstance(services, dict) else ()
         complete = not self.document.lost and not (broken and not table)

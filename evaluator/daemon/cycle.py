@@ -19,6 +19,7 @@ from evaluator.engine.evaluate import Transition
 from evaluator.engine.rules import Query, Rule
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.incidents.judge import Judgement, assess
+from evaluator.sources.reader import SELF
 from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -48,7 +49,7 @@ class Cycles:
         """Run one cycle and return whether it was committed."""
         rules = self.rules_of(source, every)
         queries = list(dict.fromkeys(rule.query for rule in rules))
-        results = dict(zip(queries, await self._poll(source, queries, slot), strict=True))
+        results = dict(zip(queries, await self._poll(source, queries, slot, every), strict=True))
         for rule in rules:
             # A reload may have come while the source was being asked: what is judged is what is in force now.
             current = self._equipment.rules.get(rule.name)
@@ -56,7 +57,9 @@ class Cycles:
                 self._judge_safely(current, results[rule.query], slot)
                 await asyncio.sleep(0)
         committed = await self._committed(every)
-        self._metrics.cycle_lag_seconds.observe(max(0.0, self._clock.now() - slot))
+        lag = max(0.0, self._clock.now() - slot)
+        self._metrics.cycle_lag_seconds.observe(lag)
+        self._sightings.lags[source] = lag
         if committed:
             self._metrics.last_cycle_timestamp_seconds.set(slot)
         return committed
@@ -72,22 +75,24 @@ class Cycles:
         rules = self._equipment.rules
         return [rule for rule in rules if rule.judged and rule.source == source and rule.every == every]
 
-    async def _poll(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:
+    async def _poll(self, source: str, queries: Sequence[Query], slot: float, every: float) -> list[PollResult]:
         started = self._clock.monotonic()
         results = await self._ask(source, queries, slot)
         duration = self._clock.monotonic() - started
         declared = self._equipment.settings.sources.get(source)
         before = self._sightings.sources.get(source)
-        up = self._sightings.polled(
-            source, declared.type if declared else "", zip(queries, results, strict=True), slot, duration
-        )
+        answers = list(zip(queries, results, strict=True))
+        type_ = declared.type if declared else ""
+        up = self._sightings.polled(source, type_, answers, slot, every, duration)
         if up is not (before.up if before else True):
             # Once at each turn; the metrics count the failures in between.
             level = log.info if up else log.warning
             level(
                 "source answers again" if up else "source is down", source=source, error=self._sightings.error(source)
             )
-        self._count(source, results, slot, duration, up=up)
+        if type_ != SELF:
+            # It would always be up, and what is asked costs nobody anything.
+            self._count(source, results, slot, duration, up=up)
         return results
 
     async def _ask(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:

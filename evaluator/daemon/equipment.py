@@ -19,6 +19,7 @@ from evaluator.config.settings import Settings
 from evaluator.engine.rules import RuleSet
 from evaluator.incidents.routing import Routes
 from evaluator.notifiers.notifier import Notifier
+from evaluator.sources.reader import SELF, NeedsReader, Reader
 from evaluator.sources.source import Source
 from evaluator.telemetry.metrics import Metrics
 
@@ -118,6 +119,13 @@ class Equipment:
         self.routes: Routes = loaded.routes
         self.sources: Rack[Source] = Rack(metrics.errors.labels("open").inc)
         self.notifiers: Rack[Notifier] = Rack(metrics.errors.labels("open").inc)
+        self.reader: Reader | None = None
+        """What sources are handed that need to know how the daemon is."""
+
+    def is_self(self, source: str) -> bool:
+        """Return whether this source is the daemon itself."""
+        declared = self.settings.sources.get(source)
+        return declared is not None and declared.type == SELF
 
     async def use(self, loaded: Loaded, settings: Settings, in_force: Callable[[], None]) -> None:
         """Put what was loaded in force, and call `in_force` when it is.
@@ -126,7 +134,7 @@ class Equipment:
         rules on a world that does not know of the edit yet, and no name is ever without its adapter.
         """
         plugins = loaded.plugins or installed()
-        sources = await self.sources.prepare(_sources(settings), partial(_source, plugins, settings))
+        sources = await self.sources.prepare(_sources(settings), partial(_source, plugins, settings, self.reader))
         notifiers = await self.notifiers.prepare(_notifiers(settings), partial(_notifier, plugins, settings))
         self.loaded, self.settings = loaded, settings
         self.rules, self.routes = loaded.rules, loaded.routes
@@ -146,11 +154,14 @@ class Equipment:
         await _all_closed(retired)
 
 
-def _source(plugins: Plugins, settings: Settings, name: str) -> Source:
+def _source(plugins: Plugins, settings: Settings, reader: Reader | None, name: str) -> Source:
     declared = settings.sources[name]
     if declared.settings is None:
         raise AssertionError(f"source {name} is enabled without settings")
-    return plugins.sources[declared.type](name, declared.settings)
+    source = plugins.sources[declared.type](name, declared.settings)
+    if reader is not None and isinstance(source, NeedsReader):
+        source.attach(reader)
+    return source
 
 
 def _notifier(plugins: Plugins, settings: Settings, name: str) -> Notifier:

@@ -98,8 +98,9 @@ class Poller:
         return sentences
 
     def committed(self) -> bool:
-        """Return whether any cycle has been committed since the start, or there is none to be."""
-        return not self._jobs or any(job.committed is not None for job in self._jobs.values())
+        """Return whether a cycle, other than of `self`, has been committed since the start, or there is none to be."""
+        jobs = [job for job in self._jobs.values() if not self._equipment.is_self(job.source)]
+        return not jobs or any(job.committed is not None for job in jobs)
 
     def stuck(self) -> str:
         """Return why the daemon does not do its work although its loop runs; empty: it does."""

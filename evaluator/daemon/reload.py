@@ -108,7 +108,7 @@ class Reloader:
         self._metrics.reloads.labels("failed" if errors else "ok").inc()
         if not errors:
             self._metrics.last_reload_success_timestamp_seconds.set(self._clock.now())
-        log.info("reloaded", rules=len(loaded.rules), errors=len(errors))
+        log.info("reloaded", rules=sum(not rule.built_in for rule in loaded.rules), errors=len(errors))
         return not errors
 
     async def _put_in_force(self, loaded: Loaded, settings: Settings) -> None:

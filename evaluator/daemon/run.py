@@ -23,6 +23,7 @@ from evaluator.daemon.cycle import Cycles
 from evaluator.daemon.dispatcher import Dispatcher
 from evaluator.daemon.emergency import Emergency
 from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.health import HealthBook
 from evaluator.daemon.heartbeat import Heartbeat
 from evaluator.daemon.housekeeping import keep_counting, keep_forgetting
 from evaluator.daemon.ledger import Ledger
@@ -191,6 +192,7 @@ class Daemon:
         self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock, metrics)
         self.heartbeat = Heartbeat(equipment, ledger, self.poller, clock, metrics)
         self.picture = Picture(equipment, ledger, self.poller, self.sightings, self.store, clock)
+        equipment.reader = HealthBook(equipment, ledger, self.sightings, self.picture, metrics, clock)
         self.reloader = Reloader(
             loaded.path,
             self._environ,
@@ -243,8 +245,8 @@ class Daemon:
         return loaded.path, loaded.folder
 
     def _say_what_runs(self, settings: Settings) -> None:
-        rules = [rule for rule in self.equipment.rules if rule.judged]
-        sources = [name for name, source in settings.sources.items() if source.enabled]
+        rules = [rule for rule in self.equipment.rules if rule.judged and not rule.built_in]
+        sources = [name for name, source in settings.sources.items() if source.enabled and not source.implicit]
         status = f"{_counted(len(rules), 'rule')} on {_counted(len(sources), 'source')}"
         log.info("started", version=__version__, instance=settings.instance, status=status, page=self.url)
         for problem in self.equipment.loaded.problems:

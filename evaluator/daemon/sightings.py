@@ -3,23 +3,15 @@
 This module remembers. It never judges; all of it is lost at a restart, and nobody misses it.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from evaluator.daemon.answers import Answer, says_down
+from evaluator.daemon.silences import Silences
 from evaluator.engine.conditions import nearest_row
-from evaluator.engine.rules import Query, Rule
-from evaluator.engine.samples import PollFailed, PollResult, series_of, series_text
+from evaluator.engine.rules import Rule
+from evaluator.engine.samples import PollFailed, PollResult, Samples, series_of, series_text
 from evaluator.web.view import RuleStatus, SourceStatus
-
-Answer = tuple[Query, PollResult]
-"""What was asked, and what came."""
-
-
-def asks_whether_up(query: Query) -> bool:
-    """Return whether a query is for the measure `up`, which each source has."""
-    fields = json.loads(query.spec)
-    return isinstance(fields, dict) and fields.get("measure") == "up"
 
 
 @dataclass(slots=True)
@@ -28,21 +20,21 @@ class Sightings:
 
     sources: dict[str, SourceStatus] = field(default_factory=dict)
     rules: dict[str, RuleStatus] = field(default_factory=dict)
+    silences: Silences = field(default_factory=Silences)
+    lags: dict[str, float] = field(default_factory=dict)
+    """By source: seconds from its last slot until the outcome was written."""
 
-    def polled(self, source: str, type_: str, answers: Iterable[Answer], now: float, duration: float) -> bool:
+    def polled(
+        self, source: str, type_: str, answers: Collection[Answer], now: float, every: float, duration: float
+    ) -> bool:
         """Note a poll of a source and return whether it is up: it answered anything, or failed in no query.
 
         An `up` that answers 0 is the source's own word that it is down.
         """
-        failures = []
-        good = said_down = False
-        for query, result in answers:
-            if isinstance(result, PollFailed):
-                failures.append(result)
-            elif asks_whether_up(query):
-                said_down = said_down or 0.0 in result.values
-            else:
-                good = True
+        self.silences.polled(source, answers, now, every)
+        failures = [result for _, result in answers if isinstance(result, PollFailed)]
+        said_down = any(says_down(query, result) for query, result in answers)
+        good = any(isinstance(result, Samples) and not says_down(query, result) for query, result in answers)
         up = good or not (failures or said_down)
         error = failures[0].message if failures else f"{source} does not answer"
         before = self.sources.get(source, SourceStatus(source, type_))
@@ -63,6 +55,7 @@ class Sightings:
 
     def judged(self, rule: Rule, result: PollResult, slot: float, duration: float) -> None:
         """Note an evaluation of a rule."""
+        self.silences.judged(rule, result, slot)
         before = self.rules.get(rule.name, RuleStatus(rule))
         if isinstance(result, PollFailed):
             self.rules[rule.name] = replace(
@@ -80,12 +73,14 @@ class Sightings:
             sample=sample,
         )
 
-    def keep_only(self, rules: Iterable[str], sources: Iterable[str]) -> tuple[set[str], set[str]]:
+    def keep_only(self, rules: Mapping[str, Rule], sources: Iterable[str]) -> tuple[set[str], set[str]]:
         """Forget rules and sources that are no longer there; return which were forgotten."""
+        self.silences.keep_only(rules.values())
         gone_rules = set(self.rules) - set(rules)
         gone_sources = set(self.sources) - set(sources)
         for name in gone_rules:
             del self.rules[name]
         for name in gone_sources:
             del self.sources[name]
+            self.lags.pop(name, None)
         return gone_rules, gone_sources

@@ -60,7 +60,7 @@ class Picture:
             rules=tuple(self._rule(name) for name in self._equipment.rules.rules),
             alerts=tuple(alert for alert in alerts if alert.state is not State.QUIET),
             incidents=(*by_badness, *ended),
-            sources=tuple(self._source(name) for name in settings.sources),
+            sources=tuple(self._source(name) for name in settings.sources if self._shown(name)),
             backlog=self.backlog(),
             problems=self._problems(),
             notes=dict(self._equipment.loaded.notes),
@@ -105,12 +105,17 @@ class Picture:
         metrics.deliveries_refused.set(backlog.refused)
         age = 0.0 if backlog.oldest is None else max(0.0, self._clock.now() - backlog.oldest)
         metrics.oldest_pending_delivery_age_seconds.set(age)
-        modes = Counter(rule.mode for rule in self._equipment.rules)
+        modes = Counter(rule.mode for rule in self._equipment.rules if not rule.built_in)
         for mode in Mode:
             metrics.rules.labels(mode.value).set(modes[mode])
         problems = Counter(problem.error for problem in self._equipment.loaded.problems)
         metrics.config_problems.labels("error").set(problems[True])
         metrics.config_problems.labels("warning").set(problems[False])
+
+    def _shown(self, name: str) -> bool:
+        """Return whether a source is one of the user's: the daemon itself only where a rule file asks it."""
+        asked = any(rule.source == name and not rule.built_in for rule in self._equipment.rules)
+        return asked or not self._equipment.settings.sources[name].implicit
 
     def _rule(self, name: str) -> RuleStatus:
         rule = self._equipment.rules.rules[name]

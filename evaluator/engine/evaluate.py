@@ -188,7 +188,9 @@ class _Sighted:
         after = advance(alert, tier, finding, self.rule.step)
         if after.state is alert.state:
             return after
-        return replace(after, reason=reason_of(self.rule, tier, alert.state, after, finding))
+        reason = reason_of(self.rule, tier, alert.state, after, finding)
+        note = self.samples.notes.get(alert.series)
+        return replace(after, reason=f"{reason}: {note}" if note else reason)
 
     def _note(self, tier: Tier, before: Alert | None, alert: Alert, cause: Cause) -> None:
         state = before.state if before else State.QUIET

@@ -12,6 +12,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
+BUILT_IN = "built-in"
+"""What stands in place of a file for rules that nobody wrote."""
+
 
 class Severity(StrEnum):
     """How bad it is. `P0` is the worst; the strings sort from worst to mildest."""
@@ -207,6 +210,11 @@ class Rule:
     def judged(self) -> bool:
         """Whether it is asked and judged at all."""
         return self.mode is not Mode.OFF
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one that every installation has, as it comes; one that a file changes is that file's."""
+        return self.file == BUILT_IN
 
     @property
     def identity(self) -> str:

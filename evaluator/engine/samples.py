@@ -7,7 +7,7 @@ label mappings), and a `Series` key is only made for the few rows that a rule ha
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 Series = tuple[tuple[str, str], ...]
@@ -73,6 +73,8 @@ class Samples:
     """Series that the source knows to have ended (a terminated instance): their alerts are quiet at once."""
     warnings: tuple[str, ...] = ()
     """What the source had to say about an answer that it nevertheless gave."""
+    notes: Mapping[Series, str] = field(default_factory=dict)
+    """What the source knows of single series, for a person: it ends the reason of their alerts. Never identity."""
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -101,13 +101,13 @@ def _troubles(snapshot: Snapshot) -> list[str]:
     errors = sum(problem.error for problem in snapshot.problems)
     if errors:
         sentences.append(f"{count(errors, 'error')} in settings or rule files: the last good version is in force")
-    if not any(status.rule.judged for status in snapshot.rules):
+    if not any(status.rule.judged and not status.rule.built_in for status in snapshot.rules):
         sentences.append("Nothing is watched: no rule is in force")
     return [shorten(sentence, TITLE_SHOWN) for sentence in sentences]
 
 
 def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert]) -> Json:
-    modes = [status.rule.mode for status in snapshot.rules]
+    modes = [status.rule.mode for status in snapshot.rules if not status.rule.built_in]
     states = [alert.state for alert in snapshot.alerts]
     return {
         "open": len(opened),
@@ -118,6 +118,7 @@ def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert]) ->
         "rules": len(modes) - modes.count(Mode.OFF),
         "rules_shadow": modes.count(Mode.SHADOW),
         "rules_off": modes.count(Mode.OFF),
+        "rules_built_in": sum(status.rule.built_in and status.rule.judged for status in snapshot.rules),
         "sources": sum(source.enabled for source in snapshot.sources),
         "sources_down": sum(source.enabled and source.up is False for source in snapshot.sources),
         "problems": len(snapshot.problems),

@@ -32,7 +32,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_fine_is_one_line(app: typer.Typer, place: Path) -> None:
     result = CliRunner().invoke(app, [])
-    assert (result.exit_code, result.stdout) == (0, "1 rule in 1 file, fine\n")
+    assert (result.exit_code, result.stdout) == (0, "1 rule in 1 file (and 2 built in), fine\n")
 
 
 def test_a_mistake_is_shown_with_its_line_and_exits_with_2(app: typer.Typer, place: Path) -> None:
@@ -54,7 +54,7 @@ def test_warnings_exit_with_0_and_name_their_pages(app: typer.Typer, place: Path
     assert result.exit_code == 0
     assert "[flap-prone]" in result.stdout
     assert "docs/lint/<id>.md" in result.stdout
-    assert result.stdout.endswith("1 rule in 1 file, 1 warning\n")
+    assert result.stdout.endswith("1 rule in 1 file (and 2 built in), 1 warning\n")
 
 
 def test_from_another_folder_paths_still_lead_there(

@@ -16,7 +16,7 @@ def seconds_to_load(folder: Path, rules: int) -> float:
     (folder / "rules" / "many.toml").write_text("".join(RULE.format(number) for number in range(rules)))
     started = time.process_time()
     loaded = load(folder / "evaluator.toml", {}, {})
-    assert len(loaded.rules) == rules
+    assert sum(not rule.built_in for rule in loaded.rules) == rules
     return time.process_time() - started
 
 
