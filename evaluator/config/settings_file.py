@@ -167,8 +167,15 @@ class _Reader:
         settings, problems = validate(model, rest, self.document, path)
         incomplete = any(missing[: len(path)] == path for missing in self.references.missing)
         if incomplete:
-            # What is said to be missing refers to nothing, and that is said already.
-            problems = [problem for problem in problems if not problem.message.endswith("is missing")]
+            # What is said to be missing refers to nothing, and that is said already; so may be what the table as a
+            # whole lacks ("needs either `url` or `host`").
+            head = self.document.at_key(path, "")
+            whole = (head.line, head.column)
+            problems = [
+                problem
+                for problem in problems
+                if not problem.message.endswith("is missing") and (problem.line, problem.column) != whole
+            ]
         self.problems += problems
         if settings is None and not (incomplete and enabled is False):
             return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from evaluator.config.load import Loaded
+from evaluator.config.load import Loaded, load
 from evaluator.engine.rules import Severity
 from evaluator.incidents.routing import CONSOLE, Target
 from tests.config.conftest import BoxSettings
@@ -117,6 +117,19 @@ def test_a_severity_may_have_a_key_of_its_own(loader: Loader, rule: Text) -> Non
     missing = loader({"a.toml": rule("a")}, settings=settings + '{ env = "LOW" }\n')
     assert missing.routes.to("infrastructure", Severity.P3) == (Target("pagerduty", KEY),)
     assert any("P3 incidents go to the service's own routing key" in problem.message for problem in missing.problems)
+
+
+def test_a_disabled_source_that_needs_one_of_several_keys_needs_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "evaluator.toml"
+    database = '[sources.db]\ntype = "postgres"\nurl = { env = "NOPE" }\n'
+    path.write_text(database + "enabled = false\n")
+    assert [problem.message for problem in load(path, {}).problems if problem.line] == []
+    path.write_text(database)
+    assert [problem.message for problem in load(path, {}).problems if problem.line] == [
+        "the environment variable NOPE is not set"
+    ]
+    path.write_text('[sources.db]\ntype = "postgres"\n')
+    assert [problem.message for problem in load(path, {}).problems if problem.line] == ["needs either `url` or `host`"]
 
 
 def test_a_disabled_pager_is_told_on_the_console(loader: Loader) -> None:
