@@ -1,0 +1,173 @@
+"""The source `cloudwatch`: the metrics of one AWS account and region, through boto3.
+
+It knows slots, periods and what is worth asking again: everything that is due goes into as few requests as AWS allows,
+and a period that was read is not paid for twice. It never judges a value; the next poll is the retry.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from evaluator.engine import rules
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series
+from evaluator.sources.checkup import Checkup
+from evaluator.sources.cloudwatch_answer import Answer, samples_of
+from evaluator.sources.cloudwatch_client import Aws
+from evaluator.sources.cloudwatch_errors import DistrustedError, answered, failure_of
+from evaluator.sources.cloudwatch_examine import Examination
+from evaluator.sources.cloudwatch_history import past
+from evaluator.sources.cloudwatch_instances import NAMESPACES, Instances, instance_of
+from evaluator.sources.cloudwatch_plan import Item, edge_of, lookback
+from evaluator.sources.cloudwatch_query import CloudWatchQuery, CloudWatchSettings
+from evaluator.sources.cloudwatch_reader import Plan, Reader, Talk
+
+_parsed = lru_cache(maxsize=4096)(CloudWatchQuery.model_validate_json)
+_DOWN = frozenset({FailureReason.REFUSED, FailureReason.TIMEOUT})
+_QUIET_PERIODS = 2
+"""An instance without points for this many periods may have ended."""
+
+
+class CloudWatchSource:
+    """The metrics of one AWS account and region."""
+
+    Settings: ClassVar[type[BaseModel]] = CloudWatchSettings
+    Query: ClassVar[type[BaseModel]] = CloudWatchQuery
+
+    def __init__(self, name: str, settings: CloudWatchSettings) -> None:
+        """Take the settings; nothing is loaded or asked before the first poll."""
+        self._settings = settings
+        self._where = f"CloudWatch in {settings.region}"
+        self._aws = Aws(name, settings)
+        self._reader = Reader(self._aws, settings, self._where)
+        self._instances = Instances(self._aws)
+        self._read: dict[Item, tuple[float, Answer]] = {}
+        self._latest = 0.0
+
+    async def open(self) -> None:
+        """Do nothing: boto3 takes long to load, which is a thread's work."""
+
+    async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
+        """Ask for what may have changed since, and answer each query with the samples of its last periods."""
+        self._latest = max(self._latest, now)
+        until = asyncio.get_running_loop().time() + self._settings.timeout
+        asked = {query.spec: _parsed(query.spec) for query in queries}
+        metrics = {spec: query for spec, query in asked.items() if query.measure is None}
+        talk, throttled = Talk(), self._aws.throttled
+        plan = await self._reader.plan(metrics, talk, until)
+        answers = await self._current(plan, now, talk, until)
+        gone = await self._gone(answers, until)
+        results: dict[str, PollResult] = {spec: _result(spec, plan, answers, gone) for spec in metrics}
+        if len(metrics) < len(asked):
+            up = await self._up(talk, until)
+            results |= {spec: up for spec in asked if spec not in metrics}
+        if times := self._aws.throttled - throttled:
+            text = f"{self._where}: AWS throttled {times} requests, which were sent again more slowly"
+            results = {spec: _warned(result, text) for spec, result in results.items()}
+        return [results[query.spec] for query in queries]
+
+    async def history(
+        self, query: rules.Query, start: float, end: float, step: float
+    ) -> list[tuple[float, PollResult]] | None:
+        """Return what `poll` would have answered; `None` for `up`, which only the present knows."""
+        parsed = _parsed(query.spec)
+        if parsed.measure is not None:
+            return None
+        return await past(self._reader, self._settings, parsed, (start, end, step), max(end, self._latest))
+
+    async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:
+        """Try the credentials, each permission and each query, and say what a month costs."""
+        asked = {query.spec: _parsed(query.spec) for query in queries}
+        return await Examination(self._aws, self._reader, self._settings, self._where).examine(asked, now)
+
+    def usage(self) -> Mapping[str, float]:
+        """Return the requests sent, the metrics requested (what AWS bills), and the requests that it throttled."""
+        aws = self._aws
+        return {"requests": aws.requests, "metrics": self._reader.metrics, "throttled": aws.throttled}
+
+    async def close(self) -> None:
+        """Let the threads end and the connections go."""
+        self._aws.close()
+
+    async def _current(self, plan: Plan, now: float, talk: Talk, until: float) -> dict[Item, tuple[float, Answer]]:
+        """Return the newest answer to every item, with the edge of its periods; only what may be new is asked for."""
+        items = {item: None for some in plan.items.values() for item in some}
+        edges = {period: edge_of(period, now, self._settings.delay) for period in {item.period for item in items}}
+        known = {item: (edge, answer) for item, (edge, answer) in self._read.items() if edges.get(item.period) == edge}
+        due = [item for item in items if item not in known]
+        ranges = {period: (edge - lookback(period), edge) for period, edge in edges.items()}
+        fresh = {
+            item: (edges[item.period], answer)
+            for item, answer in (await self._reader.read(due, ranges, talk, until)).items()
+        }
+        # Other rules of the same period may have their turn a moment later, so theirs are kept.
+        kept = {
+            item: (edge, answer)
+            for item, (edge, answer) in self._read.items()
+            if edge == edge_of(item.period, now, self._settings.delay)
+        }
+        good = {item: each for item, each in fresh.items() if each[1].failed is None}
+        self._read = kept | good
+        return {item: fresh.get(item) or known[item] for item in items}
+
+    async def _gone(self, answers: Mapping[Item, tuple[float, Answer]], until: float) -> frozenset[Series]:
+        """Return the series of instances that EC2 knows to have ended."""
+        silent: dict[Series, str] = {}
+        for item, (edge, answer) in answers.items():
+            instance = _instance(item)
+            newest = max((row[-1][0] for row in answer.points.values() if row), default=0.0)
+            if instance is not None and answer.failed is None and newest <= edge - _QUIET_PERIODS * item.period:
+                silent[item.labels] = instance
+        if not silent:
+            return frozenset()
+        ended = await self._instances.ended(set(silent.values()), until)
+        return frozenset(labels for labels, instance in silent.items() if instance in ended)
+
+    async def _up(self, talk: Talk, until: float) -> PollResult:
+        """Return whether the API answers, as this poll has seen it, else by a call that costs nothing."""
+        if not talk.answered and not talk.errors:
+            try:
+                await self._aws.do("cloudwatch", _knock, until)
+                talk.answered = 1
+            except Exception as error:  # noqa: BLE001 - every error of boto3 is a reason here.
+                talk.errors.append(error)
+        if talk.answered:
+            return Samples([{}], [1.0])
+        failures = [failure_of(error, self._where, self._settings.timeout) for error in talk.errors]
+        for failed, cause in zip(failures, talk.errors, strict=True):
+            if answered(failed, cause):
+                return Samples([{}], [1.0], warnings=(failed.message,))
+        other = next((failed for failed in failures if failed.reason not in _DOWN), None)
+        return other or Samples([{}], [0.0], warnings=(failures[0].message,))
+
+
+def _knock(client: Any) -> None:  # noqa: ANN401  # A client of boto3.
+    """Ask for metrics that nobody has."""
+    page = client.list_metrics(Namespace="evaluator", MetricName="up")
+    if not isinstance(page.get("Metrics"), list):
+        raise DistrustedError("its answer has no list of metrics")
+
+
+def _instance(item: Item) -> str | None:
+    """Return the instance that an item is of: without it there would be no such series."""
+    if item.account is not None or not item.metrics:
+        return None
+    ours = all(metric.namespace in NAMESPACES for _, metric in item.metrics)
+    return instance_of(item.labels) if ours else None
+
+
+def _result(spec: str, plan: Plan, answers: Mapping[Item, tuple[float, Answer]], gone: frozenset[Series]) -> PollResult:
+    """Return the answer to one query."""
+    if spec in plan.failed:
+        return plan.failed[spec]
+    mine = [(item, answers[item][1]) for item in plan.items[spec]]
+    return samples_of(mine, plan.warnings[spec], gone)
+
+
+def _warned(result: PollResult, text: str) -> PollResult:
+    """Return an answer with one more warning."""
+    if isinstance(result, PollFailed):
+        return result
+    return Samples(result.labels, result.values, result.at, result.gone, (*result.warnings, text))
