@@ -226,9 +226,12 @@ def _prometheus_container(home: Path, blocks: Sequence[str], arguments: Sequence
 
 
 @contextmanager
-def postgres(**settings: str) -> Iterator[str]:
-    """Run a PostgreSQL server; give the address of its database `postgres`. `settings` are of postgresql.conf."""
-    if docker():
+def postgres(port: int | None = None, **settings: str) -> Iterator[str]:
+    """Run a PostgreSQL server; give the address of its database `postgres`. `settings` are of postgresql.conf.
+
+    With `port` it is a local process at that port: for tests that kill a server and start another.
+    """
+    if docker() and port is None:
         from testcontainers.core.container import DockerContainer
 
         command = ["postgres", *(f"-c{name}={value}" for name, value in settings.items())]
@@ -237,16 +240,16 @@ def postgres(**settings: str) -> Iterator[str]:
             container = DockerContainer("postgres:16").with_exposed_ports(5432).with_command(command)
             return container.with_env("POSTGRES_PASSWORD", "postgres")
 
-        with _container(make, 5432) as (host, port):
-            url = f"postgresql://postgres:postgres@{host}:{port}/postgres"
+        with _container(make, 5432) as (host, outside):
+            url = f"postgresql://postgres:postgres@{host}:{outside}/postgres"
             _wait_for_postgres(url)
             yield url
         return
     with folder() as home:
-        yield from _local_postgres(home, settings)
+        yield from _local_postgres(home, settings, free_port() if port is None else port)
 
 
-def _local_postgres(home: Path, settings: dict[str, str]) -> Iterator[str]:
+def _local_postgres(home: Path, settings: dict[str, str], port: int) -> Iterator[str]:
     """Run the server of this machine; it refuses to run as root, so root runs it as the user `postgres`."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: float(each.parent.name), reverse=True)
     folders = [str(each) for each in versions]
@@ -277,7 +280,6 @@ def _local_postgres(home: Path, settings: dict[str, str]) -> Iterator[str]:
         "--locale=C",
     ]
     subprocess.run(create, check=True, capture_output=True, timeout=START, cwd=home)
-    port = free_port()
     options = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", **settings}
     arguments = [*become, program, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
     arguments += [f"-c{name}={value}" for name, value in options.items()]
