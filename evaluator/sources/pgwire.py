@@ -17,6 +17,7 @@ from typing import Any
 from psycopg import AsyncConnection, OperationalError, pq, waiting
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn
 
 _SERVER_TEXTS = (
     (re.compile("sorry, too many clients already"), "53300", "InitProcess"),
@@ -144,7 +145,7 @@ async def _attempt(parameters: Mapping[str, str], *, trace: bool) -> Connection:
     return connection
 
 
-async def _connected(wire: pq.PGconn) -> None:
+async def _connected(wire: PGconn) -> None:
     """Wait until libpq has connected or failed."""
     if wire.status == pq.ConnStatus.BAD:
         return
@@ -152,7 +153,7 @@ async def _connected(wire: pq.PGconn) -> None:
     while state in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
         # The socket is another one where libpq tries the next address, or again without TLS.
         await _ready(wire.socket, writing=state == pq.PollingStatus.WRITING)
-        state = wire.connect_poll()
+        state = pq.PollingStatus(wire.connect_poll())
 
 
 async def _ready(descriptor: int, *, writing: bool) -> None:
@@ -172,7 +173,7 @@ async def _ready(descriptor: int, *, writing: bool) -> None:
         remove(descriptor)
 
 
-def _raise_if_refused(wire: pq.PGconn, tracing: int | None) -> None:
+def _raise_if_refused(wire: PGconn, tracing: int | None) -> None:
     """Raise `RefusedError` with the reason, unless libpq has connected."""
     if wire.status == pq.ConnStatus.OK:
         return

@@ -77,8 +77,9 @@ def answer(asked: Asked) -> PollResult:
         message = f"what other roles do is hidden from the role {facts['role']}; run {grant(facts)}"
         return PollFailed(FailureReason.AUTH, message)
     for name in parts([query], ("public", "1.9")):
-        if isinstance(asked.documents[name], PollFailed):
-            return asked.documents[name]
+        document = asked.documents[name]
+        if isinstance(document, PollFailed):
+            return document
     if query.measure == "up":
         return Samples([{}], [1.0])
     if query.measure in SESSIONS:
@@ -91,7 +92,7 @@ def answer(asked: Asked) -> PollResult:
 def _sessions(asked: Asked) -> Samples:
     """Return the series of a measure of pg_stat_activity."""
     query, facts = asked.query, asked.documents[FACTS]
-    column = query.measure
+    column: str = query.measure
     if query.measure in ("slow_queries", "idle_in_transaction"):
         column = duration_column(query)
     elif query.measure == "connections_percent":
@@ -106,7 +107,7 @@ def _sessions(asked: Asked) -> Samples:
 
 
 def _shares(asked: Asked, found: Mapping[Series, float], warnings: list[str]) -> dict[Series, float]:
-    """Return the percentages of what each series may have: all usable connections, or its role's or database's limit."""
+    """Return the percentages of what each series may have: all usable slots, or the limit of its role or database."""
     whole = usable(asked.documents[FACTS])
     limits = {
         label: {row[label]: row["limit"] for row in asked.documents.get(part, ()) if row["limit"] >= 0}
@@ -152,7 +153,7 @@ def _grown(asked: Asked, rows: Sequence[Document], per: float) -> list[Document]
     """Return the growth of a count of each database in the time that the rule says; none in the first poll."""
     measure = asked.query.measure
     # Each database by itself: the sum would shrink when one is dropped.
-    readings = {
+    readings: dict[Series, Reading] = {
         (("database", str(row["database"])),): Reading(float(row[measure]), asked.at)
         for row in rows
         if measure in COUNTERS
@@ -178,7 +179,8 @@ def _means(asked: Asked) -> dict[Series, float]:
 
 def _replication(query: PostgresQuery, document: Document) -> Samples:
     """Return how far a standby is behind, or how far each standby of a primary is."""
-    column, warnings = ("lag" if query.measure == "replication_lag" else "bytes"), []
+    column = "lag" if query.measure == "replication_lag" else "bytes"
+    warnings: list[str] = []
     if "standbys" in document:
         worst: dict[Series, float] = {}
         for row in document["standbys"]:

@@ -22,9 +22,9 @@ async def run(connection: Connection, query: PostgresQuery, seconds: float) -> P
     """Run the query's statement, for so many seconds at most; `psycopg.Error` where the server refuses it.
 
     It is the query of a cursor, so that nothing but SELECT, WITH and VALUES is grammatical, no more rows than are
-    wanted are worked out, and a WITH that writes is refused. Sent in the extended protocol it cannot hold a second statement,
-    which might end the transaction. What a function nevertheless does is refused by the read-only transaction, or
-    rolled back with it.
+    wanted are worked out, and a WITH that writes is refused. Sent in the extended protocol it cannot hold a second
+    statement, which might end the transaction. What a function nevertheless does is refused by the read-only
+    transaction, or rolled back with it.
     """
     return await _in_cursor(connection, query, seconds, query.max_rows + 1)
 
