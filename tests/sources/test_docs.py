@@ -7,11 +7,12 @@ from typing import Any, get_args
 
 import pytest
 
-from evaluator.sources import host_query, http_query, redis_query, uptimerobot_query
+from evaluator.sources import host_query, http_query, redis_query, stripe_query, uptimerobot_query
 from evaluator.sources.host import HostSource
 from evaluator.sources.http import HttpSource
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.redis import RedisSource
+from evaluator.sources.stripe import StripeSource
 from evaluator.sources.uptimerobot import UptimeRobotSource
 from evaluator.testing.sources import query
 
@@ -22,6 +23,7 @@ SOURCES: dict[str, Any] = {
     "prometheus": PrometheusSource,
     "redis": RedisSource,
     "uptimerobot": UptimeRobotSource,
+    "stripe": StripeSource,
 }
 MEASURES = {
     "host": get_args(host_query.Measure),
@@ -29,12 +31,13 @@ MEASURES = {
     "prometheus": ("promql", "up"),
     "redis": get_args(redis_query.Measure),
     "uptimerobot": get_args(uptimerobot_query.Measure),
+    "stripe": get_args(stripe_query.Measure),
 }
 
 
 PARTS: dict[str, list[Any]] = {"http": [http_query.HttpTarget]}
 """Models of tables within a source's settings."""
-SECRETS = {"url": "redis://localhost", "token": "t"}
+SECRETS = {"key": "rk_live_k", "url": "redis://localhost", "token": "t"}
 """What a reference stands for, where not any text will do."""
 
 
