@@ -5,6 +5,7 @@ never knows metrics or rules.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -182,6 +183,10 @@ class Aws:
         import boto3
         from botocore.session import Session
 
+        # Its debugging log has session tokens in it.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
+        # It logs a traceback where credentials cannot be renewed, which is a failed poll with a sentence here.
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
         settings = self._settings
         core = Session(profile=settings.profile)
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)

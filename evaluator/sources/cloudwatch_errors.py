@@ -32,10 +32,11 @@ _STRANGERS = frozenset(
 _BROKEN = frozenset(
     {"InternalServiceFault", "InternalServiceError", "InternalFailure", "InternalError", "ServiceUnavailable"}
 )
-NO_CREDENTIALS = (
-    "no AWS credentials: give the machine a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile` or "
-    "`access_key_id` of the source"
+WAYS = (
+    "give the machine a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile` or `access_key_id` of "
+    "the source"
 )
+"""How to have credentials."""
 _AUTH_CLASSES = (
     *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"),
     *("TokenRetrievalError", "SSOError", "SSOTokenLoadError", "UnauthorizedSSOTokenError", "ConfigNotFound"),
@@ -63,7 +64,7 @@ def failure_of(error: Exception, where: str, seconds: float, secrets: Iterable[s
         case DistrustedError():
             reason, what = FailureReason.BAD_ANSWER, text
         case BotoCoreError() if type(error).__name__ == "NoCredentialsError":
-            reason, what = FailureReason.AUTH, NO_CREDENTIALS
+            reason, what = FailureReason.AUTH, f"no AWS credentials: {WAYS}"
         case BotoCoreError() if type(error).__name__ in _AUTH_CLASSES or _is_auth(error):
             reason, what = FailureReason.AUTH, f"its credentials cannot be used: {text}"
         case _ if (known := reason_of(error)) is not None:

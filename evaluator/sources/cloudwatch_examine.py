@@ -14,7 +14,7 @@ from evaluator.engine.units import format_duration
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.cloudwatch_answer import Answer
 from evaluator.sources.cloudwatch_client import Aws
-from evaluator.sources.cloudwatch_errors import NO_CREDENTIALS, code_of, failure_of
+from evaluator.sources.cloudwatch_errors import DENIALS, WAYS, code_of, failure_of
 from evaluator.sources.cloudwatch_instances import NAMESPACES, states
 from evaluator.sources.cloudwatch_plan import Item, edge_of, lookback, wanted_of
 from evaluator.sources.cloudwatch_query import CloudWatchQuery, CloudWatchSettings
@@ -48,14 +48,15 @@ class Examination:
     async def examine(self, queries: Mapping[str, CloudWatchQuery], now: float) -> list[Checkup]:
         """Return what was found; it never raises for the weather."""
         until = asyncio.get_running_loop().time() + self._settings.timeout
-        who = await self._credentials(until)
-        if who.grade is Grade.WRONG:
-            return [who]
         metrics = {spec: query for spec, query in queries.items() if query.measure is None}
-        listing, data, instances = await asyncio.gather(
-            self._listing(until), self._data(metrics, now, until), self._instances(metrics, until)
+        who, listing, data, instances = await asyncio.gather(
+            self._credentials(until),
+            self._listing(until),
+            self._data(metrics, now, until),
+            self._instances(metrics, until),
         )
-        return [who, listing, *data, *instances]
+        # Without credentials everything else says the same.
+        return [who] if who.grade is Grade.WRONG else [who, listing, *data, *instances]
 
     async def _credentials(self, until: float) -> Checkup:
         """Say who we are to AWS."""
@@ -64,10 +65,10 @@ class Examination:
             found = await self._aws.do("sts", self._identity, until)
         except Exception as error:  # noqa: BLE001 - every error of boto3 is a reason here.
             failed = self._failure(error)
-            if code_of(error) and failed.reason is not FailureReason.AUTH:
-                return Checkup(Grade.FINE, subject, f"found; STS does not say whose they are: {failed.message}")
-            mend = NO_CREDENTIALS if failed.reason is FailureReason.AUTH else "see whether this machine reaches AWS"
-            return Checkup(Grade.WRONG, subject, failed.message, mend)
+            if failed.reason is FailureReason.AUTH and code_of(error) not in DENIALS:
+                return Checkup(Grade.WRONG, subject, failed.message, f"mend the credentials; {WAYS}")
+            found = f"whose they are, STS does not say: {failed.message}"
+            return Checkup(Grade.WARNING, subject, found, "let this machine reach STS, if you want to know")
         return Checkup(Grade.FINE, subject, found)
 
     def _identity(self, client: Any) -> str:  # noqa: ANN401  # A client of boto3.

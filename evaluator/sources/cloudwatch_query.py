@@ -81,7 +81,7 @@ class CloudWatchSettings(Strict):
     role_arn: str | None = Field(
         None, description="A role to assume first, for metrics of another account.", pattern=r"^arn:[^\s]+$"
     )
-    external_id: SecretStr | None = Field(None, description="The external id that the role asks for.")
+    external_id: SecretStr | None = Field(None, description="The external id that the role asks for.", min_length=2)
     access_key_id: str | None = Field(None, description="A static key, where there is nothing better.")
     secret_access_key: SecretStr | None = Field(None, description="The secret of that key.")
     session_token: SecretStr | None = Field(None, description="The token of that key, if it is a temporary one.")

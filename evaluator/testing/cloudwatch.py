@@ -15,6 +15,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
@@ -82,6 +83,12 @@ class CloudWatch:
         """How many metrics a page of ListMetrics has."""
         self.instances: dict[str, str] = {}
         """The state of each EC2 instance."""
+        self.keys = {KEY_ID}
+        """The ids of keys that it knows; those of assumed roles are added."""
+        self.external_id = ""
+        """What a role wants to hear, if anything."""
+        self.role_lasts = 3600.0
+        """Seconds for which the credentials of a role are good."""
         self.asked: list[tuple[str, dict[str, Any]]] = []
         """Every operation with its arguments, oldest first."""
 
@@ -125,6 +132,8 @@ class CloudWatch:
                     return self._json(self._get_metric_data(arguments))
                 case "ListMetrics":
                     return self._json(self._list_metrics(arguments))
+                case "AssumeRole":
+                    return self._assume(arguments)
                 case "GetCallerIdentity":
                     return self._identity()
                 case "DescribeInstances":
@@ -142,12 +151,11 @@ class CloudWatch:
     def _json(document: object, status: int = 200) -> Reply:
         return Reply(status, json.dumps(document).encode(), {"Content-Type": "application/x-amz-json-1.0"})
 
-    @staticmethod
-    def _check_signature(heard: Heard) -> None:
+    def _check_signature(self, heard: Heard) -> None:
         found = _CREDENTIAL.search(heard.headers.get("authorization", ""))
         if found is None:
             raise RefusedError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
-        if found[1] != KEY_ID:
+        if found[1] not in self.keys:
             raise RefusedError("UnrecognizedClientException", "The security token included is invalid.", 403)
 
     def _allow(self, action: str) -> None:
@@ -285,6 +293,18 @@ class CloudWatch:
         times = sorted({at for line in lines.values() for at in line})
         worked = {at: value for at in times if (value := calculated(tree, lines, at)) is not None}
         return {query["Id"]: ("Complete", worked)}
+
+    def _assume(self, form: Mapping[str, str]) -> Reply:
+        self._allow("sts:AssumeRole")
+        if form.get("ExternalId", "") != self.external_id:
+            raise RefusedError("AccessDenied", "User is not authorized to perform: sts:AssumeRole", 403)
+        name = f"ASIAROLE{len(self.keys)}"
+        self.keys.add(name)
+        until = datetime.fromtimestamp(self.wire.clock() + self.role_lasts, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        keys = f"<AccessKeyId>{name}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+        inner = f"<Credentials>{keys}<Expiration>{until}</Expiration></Credentials>"
+        body = f"<AssumeRoleResponse><AssumeRoleResult>{inner}</AssumeRoleResult></AssumeRoleResponse>"
+        return Reply(200, body.encode(), {"Content-Type": "text/xml"})
 
     def _identity(self) -> Reply:
         self._allow("sts:GetCallerIdentity")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.cloudwatch import CloudWatchSource
+from evaluator.sources.source import Source
 from evaluator.testing.cloudwatch import SECRET, CloudWatch, refused, settings_at, throttled
 from evaluator.testing.peers import peer
 from evaluator.testing.sources import NOW, RemoteSourceConformance, build, polled, query, run
@@ -22,7 +24,7 @@ WEB_1, WEB_2 = "i-0123456789abcdef0", "i-0123456789abcdef1"
 
 
 @pytest.fixture(autouse=True)
-def no_other_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def no_other_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -40,6 +42,11 @@ def ask(aws: CloudWatch, *queries: Mapping[str, Any], now: float = NOW, **settin
     source = build(CloudWatchSource, {**aws.settings, **settings})
     answers: list[list[PollResult]] = run(polled(source, [query(CloudWatchSource, each) for each in queries], now))
     return answers[0]
+
+
+def used(source: Source) -> Mapping[str, float]:
+    assert isinstance(source, CloudWatchSource)
+    return source.usage()
 
 
 def good(result: PollResult) -> Samples:
@@ -168,7 +175,7 @@ def test_a_thousand_queries_are_two_requests_and_equal_ones_are_paid_once(aws: C
         source = build(CloudWatchSource, aws.settings)
         answers = await source.poll([query(CloudWatchSource, each) for each in [*queries, ratio]], NOW)
         await source.close()
-        return answers, source.usage()
+        return answers, used(source)
 
     answers, usage = run(story())
     assert all(good(answer).values == [1.0] for answer in answers)
@@ -205,7 +212,7 @@ def test_a_period_is_paid_for_once_and_read_again_with_the_next(aws: CloudWatch)
         # What comes late is seen with the next period.
         aws.put("App", "errors", {}, {EDGE - 120: 2.0, EDGE: 4.0})
         seen.append(rows((await source.poll(asked, NOW + 40))[0]))
-        assert source.usage() == {"requests": 2, "metrics": 2, "throttled": 0}
+        assert used(source) == {"requests": 2, "metrics": 2, "throttled": 0}
         await source.close()
         return seen
 
@@ -313,7 +320,7 @@ def test_throttling_is_waited_out_and_shown(aws: CloudWatch) -> None:
         aws.wire.always = throttled()
         asked = [query(CloudWatchSource, each) for each in (ONE, {"measure": "up"})]
         second, up = await source.poll(asked, NOW + 60)
-        usage = source.usage()
+        usage = used(source)
         await source.close()
         assert good(up).values == [1.0]
         return first, second, usage
