@@ -25,6 +25,9 @@ def root_of(error: BaseException) -> BaseException:
 
 def _is_root(error: BaseException) -> bool:
     """Return whether this is an error of a socket, and not a library's class that merely derives from `OSError`."""
+    # anyio raises an OSError that only says that it has tried all addresses; what each said is in its cause.
+    if type(error) is OSError and error.errno is None:
+        return False
     # requests and urllib3 derive their own errors from OSError and TimeoutError.
     return isinstance(error, OSError) and type(error).__module__ in ("builtins", "socket", "ssl")
 
@@ -35,7 +38,8 @@ def _chain(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
         return
     seen.add(id(error))
     yield error
-    inner = (error.__cause__, getattr(error, "reason", None), *error.args, error.__context__)
+    group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    inner = (error.__cause__, getattr(error, "reason", None), *error.args, *group, error.__context__)
     for each in inner:
         if isinstance(each, BaseException):
             yield from _chain(each, seen)

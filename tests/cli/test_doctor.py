@@ -300,7 +300,7 @@ def test_what_the_events_host_answers_is_judged(
         assert "60 s" in clock or "59 s" in clock
 
 
-@pytest.mark.parametrize(("where", "words"), [("nobody", "nobody listens"), ("hole", "no answer within 0.5 s")])
+@pytest.mark.parametrize(("where", "words"), [("nobody", ": nobody listens there"), ("hole", "no answer within 0.5 s")])
 def test_a_pager_that_cannot_be_reached_is_wrong(folder: Path, where: str, words: str) -> None:
     with peer() as hole:
         port = nobody() if where == "nobody" else hole.port
