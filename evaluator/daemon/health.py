@@ -3,6 +3,8 @@
 This module gathers what the other rooms hold. It changes nothing, and judges nothing.
 """
 
+from collections.abc import Callable
+
 import psutil
 from prometheus_client import Counter
 
@@ -11,10 +13,10 @@ from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.sightings import Sightings
-from evaluator.daemon.view import Picture
 from evaluator.engine.rules import Mode, Rule
 from evaluator.sources.reader import Health, RuleHealth, SourceHealth
 from evaluator.telemetry.metrics import Metrics
+from evaluator.web.view import Backlog
 
 
 class HealthBook:
@@ -25,7 +27,7 @@ class HealthBook:
         equipment: Equipment,
         ledger: Ledger,
         sightings: Sightings,
-        picture: Picture,
+        backlog: Callable[[], Backlog],
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -33,7 +35,7 @@ class HealthBook:
         self._equipment = equipment
         self._ledger = ledger
         self._sightings = sightings
-        self._picture = picture
+        self._backlog = backlog
         self._metrics = metrics
         self._clock = clock
         self._process = psutil.Process()
@@ -45,7 +47,7 @@ class HealthBook:
         rules = [rule for rule in self._equipment.rules if rule.judged and not self._equipment.is_self(rule.source)]
         sources = self._sources(rules)
         blind = {rule.name: self._rule(rule) for rule in rules}
-        backlog = self._picture.backlog()
+        backlog = self._backlog()
         failing = self._ledger.failing_since
         return Health(
             uptime=self._clock.monotonic() - self._started,

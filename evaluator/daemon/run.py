@@ -192,7 +192,7 @@ class Daemon:
         self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock, metrics)
         self.heartbeat = Heartbeat(equipment, ledger, self.poller, clock, metrics)
         self.picture = Picture(equipment, ledger, self.poller, self.sightings, self.store, clock)
-        equipment.reader = HealthBook(equipment, ledger, self.sightings, self.picture, metrics, clock)
+        equipment.reader = HealthBook(equipment, ledger, self.sightings, self.picture.backlog, metrics, clock)
         self.reloader = Reloader(
             loaded.path,
             self._environ,

@@ -7,11 +7,12 @@ from typing import Any, get_args
 
 import pytest
 
-from evaluator.sources import host_query, http_query, redis_query, stripe_query, uptimerobot_query
+from evaluator.sources import host_query, http_query, redis_query, self_query, stripe_query, uptimerobot_query
 from evaluator.sources.host import HostSource
 from evaluator.sources.http import HttpSource
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.redis import RedisSource
+from evaluator.sources.self_source import SelfSource
 from evaluator.sources.stripe import StripeSource
 from evaluator.sources.uptimerobot import UptimeRobotSource
 from evaluator.testing.sources import query
@@ -22,6 +23,7 @@ SOURCES: dict[str, Any] = {
     "http": HttpSource,
     "prometheus": PrometheusSource,
     "redis": RedisSource,
+    "self": SelfSource,
     "uptimerobot": UptimeRobotSource,
     "stripe": StripeSource,
 }
@@ -30,6 +32,7 @@ MEASURES = {
     "http": get_args(http_query.Measure),
     "prometheus": ("promql", "up"),
     "redis": get_args(redis_query.Measure),
+    "self": get_args(self_query.Measure),
     "uptimerobot": get_args(uptimerobot_query.Measure),
     "stripe": get_args(stripe_query.Measure),
 }
