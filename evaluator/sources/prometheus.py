@@ -7,20 +7,23 @@ poll is the retry.
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel
 
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.sources import prometheus_report
+from evaluator.sources.checkup import Checkup
 from evaluator.sources.prometheus_answer import WEATHER, failure_of, samples_of
 from evaluator.sources.prometheus_history import History
 from evaluator.sources.prometheus_http import Call, Connection
 from evaluator.sources.prometheus_query import PrometheusQuery, PrometheusSettings
 from evaluator.sources.threads import Threads
-from evaluator.sources.weather import place
+from evaluator.sources.weather import place, timed_out
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _parsed = lru_cache(maxsize=4096)(PrometheusQuery.model_validate_json)
 _REMEMBERED = 10_000
 """Expressions whose last turn is known: rules come and go."""
+_BUILD_SIZE = 1 << 16
+"""Bytes of what a server says of itself."""
 _UP = "vector(1)"
 """What every PromQL server can answer without any data."""
 
@@ -69,6 +74,35 @@ class PrometheusSource:
             return None
         return await self._past.read(promql, start, end, step)
 
+    async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:
+        """Try the connection and the credentials, and ask each query once: whether it answers, how much, how fast."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.timeout
+        expressions = {_parsed(query.spec).promql or _UP: None for query in queries}
+        call = Call(deadline, _BUILD_SIZE)
+        building = asyncio.wrap_future(self._threads.submit(self._building(call)))
+        took: dict[str, float] = {}
+        try:
+            answers = await self._ask_all(self._in_turn({_UP: None, **expressions}), now, took)
+            build = await asyncio.wait_for(building, max(0.0, deadline - loop.time()))
+        except TimeoutError:
+            build = timed_out(self._where, self._settings.timeout)
+        finally:
+            if not building.done() or building.cancelled():
+                building.cancel()
+                call.break_off()
+        lines = [prometheus_report.connection(answers[_UP], build, took.get(_UP, 0.0))]
+        if isinstance(answers[_UP], PollFailed):
+            return lines
+        for each in expressions:
+            if each != _UP:
+                lines += prometheus_report.expression(each, answers[each], took.get(each, 0.0), self._settings)
+        return lines
+
+    def usage(self) -> Mapping[str, float]:
+        """Return the requests that were sent, and the bytes that were answered."""
+        return {"requests": 0.0, "bytes": 0.0} if self._connection is None else dict(self._connection.usage)
+
     async def close(self) -> None:
         """Close the connections and let the threads end."""
         self._threads.close()
@@ -95,11 +129,13 @@ class PrometheusSource:
             if not late or position < self._settings.max_concurrency:
                 self._turns[each] = self._turn
 
-    async def _ask_all(self, expressions: Sequence[str], now: float) -> dict[str, PollResult]:
-        """Return the answer to each expression, within the timeout."""
+    async def _ask_all(
+        self, expressions: Sequence[str], now: float, took: dict[str, float] | None = None
+    ) -> dict[str, PollResult]:
+        """Return the answer to each expression, within the timeout; `took` is filled with the seconds of each."""
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         calls = {each: Call(deadline, self._settings.max_size) for each in expressions}
-        futures = {each: self._threads.submit(self._asking(calls[each], each, now)) for each in expressions}
+        futures = {each: self._threads.submit(self._asking(calls[each], each, now, took)) for each in expressions}
         waiting = {each: asyncio.wrap_future(future) for each, future in futures.items()}
         try:
             if waiting:
@@ -113,7 +149,20 @@ class PrometheusSource:
                     future.cancel()
                     calls[each].break_off()
 
-    def _asking(self, call: Call, promql: str, now: float) -> Callable[[], PollResult]:
+    def _building(self, call: Call) -> Callable[[], Mapping[str, str] | PollFailed]:
+        """Return the work of a thread that asks the server who it is."""
+
+        def ask() -> Mapping[str, str] | PollFailed:
+            if self._connection is None:
+                return self._not_asked()
+            try:
+                return self._connection.build(call)
+            except WEATHER as error:
+                return self._failure(call, error)
+
+        return ask
+
+    def _asking(self, call: Call, promql: str, now: float, took: dict[str, float] | None) -> Callable[[], PollResult]:
         """Return the work of a thread for one expression."""
 
         def ask() -> PollResult:
@@ -121,10 +170,14 @@ class PrometheusSource:
                 return PollFailed(FailureReason.REFUSED, f"{self._where}: the source is closed")
             if call.late:
                 return self._not_asked()
+            begin = monotonic()
             try:
                 result = samples_of(self._connection.instant(call, promql, now))
             except WEATHER as error:
                 return self._failure(call, error)
+            finally:
+                if took is not None:
+                    took[promql] = monotonic() - begin
             if isinstance(result, PollFailed):
                 return PollFailed(result.reason, f"{self._where}: {result.message}")
             return result

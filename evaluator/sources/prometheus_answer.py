@@ -5,7 +5,7 @@ This module knows documents and errors as values. It never talks to a server.
 
 import http.client
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import requests
@@ -13,7 +13,7 @@ import urllib3
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
-from evaluator.sources.prometheus_document import Document, Matrix, Row, Scalar, Text, Vector, decode
+from evaluator.sources.prometheus_document import Document, Matrix, Scalar, Text, Vector, decode
 from evaluator.sources.prometheus_http import Call, TooBigError
 from evaluator.sources.weather import reason_of, said
 
@@ -31,6 +31,12 @@ WEATHER = (
 _LATE = ("timeout", "timed out", "deadline exceeded", "canceled")
 """Prometheus answers 422 or 503 with one of these words where a query took too long."""
 _HISTOGRAM = "the query gives native histograms: take a number of them, with histogram_quantile() or histogram_count()"
+_OFF = 0.002
+"""Seconds by which an instant of a range may be another than was asked: the API counts milliseconds."""
+_MOVED = (
+    "the server answers a range at other instants than were asked, so that the past cannot be judged: switch off its "
+    "alignment to the step (Mimir, Thanos and Cortex: align_queries_with_step of the query frontend)"
+)
 
 
 def samples_of(document: Document) -> PollResult:
@@ -67,17 +73,14 @@ def history_of(document: Document, instants: Sequence[float], step: float) -> li
     for row in document.data.result:
         if row.histograms is not None:
             return [PollFailed(FailureReason.BAD_QUERY, _HISTOGRAM)] * len(instants)
-        for index, value in _placed(row, instants[0], step):
+        for at, text in row.values:
+            index = round((at - instants[0]) / step)
+            if not 0 <= index < len(instants) or abs(at - instants[index]) > _OFF:
+                return [PollFailed(FailureReason.BAD_ANSWER, _MOVED)] * len(instants)
             labels[index].append(row.metric)
-            values[index].append(value)
+            values[index].append(float(text))
     warnings = (*document.warnings, *document.infos)
     return [Samples(each, numbers, warnings=warnings) for each, numbers in zip(labels, values, strict=True)]
-
-
-def _placed(row: Row, start: float, step: float) -> Iterable[tuple[int, float]]:
-    """Yield each value of a series with the number of its instant."""
-    for at, value in row.values:
-        yield round((at - start) / step), float(value)
 
 
 def failure_of(call: Call, error: Exception, where: str, seconds: float, secrets: Sequence[str]) -> PollFailed:

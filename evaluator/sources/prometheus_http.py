@@ -6,7 +6,7 @@ forms instead of long addresses, no retries, no redirects, and warnings that are
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -135,6 +135,12 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+class _Build(msgspec.Struct):
+    """The body of `/api/v1/status/buildinfo`."""
+
+    data: dict[str, str]
+
+
 class _Answer(requests.Response):
     """A response whose document is kept whole, while the package takes its part."""
 
@@ -164,6 +170,8 @@ class _Session(requests.Session):
         # Packing costs both ends more than a local connection does.
         local = urlsplit(settings.url).hostname in ("localhost", "127.0.0.1", "::1")
         self.headers["Accept-Encoding"] = "identity" if local else "gzip"
+        self.usage = {"requests": 0.0, "bytes": 0.0}
+        self._counting = threading.Lock()
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
         """Send one request and read its answer, all within the call's deadline and the settings' size."""
@@ -171,6 +179,7 @@ class _Session(requests.Session):
         # The package puts what is posted into the address, where a long query does not fit.
         options["data"] = options.pop("params", None)
         options["timeout"] = call.left()
+        self._count("requests", 1)
         # Credentials would follow to wherever a redirect points.
         raw = super().request(method, url, **options, stream=True, allow_redirects=False)
         try:
@@ -180,10 +189,16 @@ class _Session(requests.Session):
             call.body = self._read(raw, call, call.most if ok else _ERROR_SIZE, strict=ok)
         finally:
             raw.close()
+        self._count("bytes", len(call.body))
         answer = _Answer()
         answer.status_code = raw.status_code
         answer._content = call.body  # noqa: SLF001 - as requests itself fills a response.
         return answer
+
+    def _count(self, unit: str, used: float) -> None:
+        """Add to what was used; threads do so at once."""
+        with self._counting:
+            self.usage[unit] += used
 
     @staticmethod
     def _read(raw: requests.Response, call: Call, most: int, *, strict: bool) -> bytes:
@@ -218,6 +233,8 @@ class Connection(PrometheusConnect):  # type: ignore[misc]  # The package has no
         elif settings.username is not None and settings.password is not None:
             auth = (settings.username.encode(), settings.password.get_secret_value().encode())
         session = _Session(settings)
+        self.usage = session.usage
+        """What was used so far: requests, and bytes of answers, unpacked."""
         super().__init__(url=settings.url, headers=headers, auth=auth, session=session, retry=Retry(0), method="POST")
         # The package has mounted an adapter of its own.
         session.mount(
@@ -233,8 +250,21 @@ class Connection(PrometheusConnect):  # type: ignore[misc]  # The package has no
         """Return what the query is at `start`, `start + step`, ... up to `end`."""
         # The package rounds both ends to seconds; what is in `params` goes before that.
         params = {"start": _written(start), "end": _written(end), "timeout": _written(call.left())}
+        # VictoriaMetrics would answer at other instants, and others do not mind
+        # (https://docs.victoriametrics.com/victoriametrics/keyconcepts/#range-query).
+        params["nocache"] = "1"
         ends = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
         return self._ask(call, lambda: self.custom_query_range(query, *ends, _written(step), params=params))
+
+    def build(self, call: Call) -> Mapping[str, str]:
+        """Return what the server says of itself (`version`, ...); not every compatible server says anything."""
+        _CURRENT.call = call
+        try:
+            address = f"{self.url}/api/v1/status/buildinfo"
+            answer = self._session.request("GET", address, headers=self.headers, auth=self.auth)
+        finally:
+            del _CURRENT.call
+        return msgspec.json.decode(answer.content, type=_Build).data
 
     @staticmethod
     def _ask(call: Call, ask: Callable[[], object]) -> Document:

@@ -6,7 +6,7 @@ is the retry.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -20,9 +20,11 @@ from redis.backoff import NoBackoff
 
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
+from evaluator.sources.checkup import Checkup
 from evaluator.sources.rates import Rates, Reading
 from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, more_commands, rows
 from evaluator.sources.redis_query import RedisQuery, RedisSettings
+from evaluator.sources.redis_report import GENERAL, more_of, report, unreachable
 from evaluator.sources.weather import place, reason_of, said, timed_out
 
 _parsed = lru_cache(maxsize=4096)(RedisQuery.model_validate_json)
@@ -49,6 +51,7 @@ class RedisSource:
         self._client: Redis | None = None
         self._turn = asyncio.Lock()
         self._used = False
+        self._usage = {"requests": 0.0, "commands": 0.0}
 
     async def open(self) -> None:
         """Make the client, which connects when it is asked."""
@@ -72,18 +75,12 @@ class RedisSource:
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:  # noqa: ARG002 - as of now.
         """Send all commands of all queries in one pipeline, and answer each query, in their order."""
         asked = {query.spec: _parsed(query.spec) for query in queries}
-        try:
-            async with asyncio.timeout(self._settings.timeout):
-                replies = await self._ask(asked.values())
-        except TimeoutError:
-            failed = timed_out(self._where, self._settings.timeout)
-        except (exceptions.RedisError, OSError) as error:
-            failed = self._failure(error)
-        else:
-            at = asyncio.get_running_loop().time()
-            answers = {spec: self._answer(query, spec, replies, at) for spec, query in asked.items()}
-            return [answers[query.spec] for query in queries]
-        return [_down(asked[query.spec], failed) for query in queries]
+        replies = await self._ask(asked.values())
+        if isinstance(replies, PollFailed):
+            return [_down(asked[query.spec], replies) for query in queries]
+        at = asyncio.get_running_loop().time()
+        answers = {spec: self._answer(query, spec, replies, at) for spec, query in asked.items()}
+        return [answers[query.spec] for query in queries]
 
     async def history(
         self,
@@ -95,18 +92,42 @@ class RedisSource:
         """Return `None`: a Redis server keeps no history."""
         return None
 
+    async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:  # noqa: ARG002 - as of now.
+        """Try the connection, the user, and every command that the queries need, once each."""
+        asked = list({query.spec: _parsed(query.spec) for query in queries}.values())
+        begin = asyncio.get_running_loop().time()
+        more = [*GENERAL, *(command for query in asked for command in more_of(query))]
+        replies = await self._ask(asked, more)
+        if isinstance(replies, PollFailed):
+            return unreachable(replies)
+        return report(asked, self._settings, replies, 1000 * (asyncio.get_running_loop().time() - begin))
+
+    def usage(self) -> Mapping[str, float]:
+        """Return the round trips (`requests`) and the commands that were sent."""
+        return dict(self._usage)
+
     async def close(self) -> None:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
-    async def _ask(self, queries: Collection[RedisQuery]) -> Replies:
+    async def _ask(self, queries: Collection[RedisQuery], more: Sequence[Command] = ()) -> Replies | PollFailed:
+        """Return the replies to all commands of the queries, and to `more`, or why there are none."""
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._replies(queries, more)
+        except TimeoutError:
+            return timed_out(self._where, self._settings.timeout)
+        except (exceptions.RedisError, OSError) as error:
+            return self._failure(error)
+
+    async def _replies(self, queries: Collection[RedisQuery], more: Sequence[Command]) -> Replies:
         """Return the replies to all commands, each sent once, in one round trip (two where a lag must be counted)."""
-        wanted = [command for query in queries for command in commands(query, self._settings)]
+        wanted = [*(command for query in queries for command in commands(query, self._settings)), *more]
         replies = await self._round_trip(wanted)
-        if more := [command for query in queries for command in more_commands(query, replies)]:
-            replies = {**replies, **await self._round_trip(more)}
+        if counted := [command for query in queries for command in more_commands(query, replies)]:
+            replies = {**replies, **await self._round_trip(counted)}
         return replies
 
     async def _round_trip(self, wanted: Sequence[Command]) -> dict[Command, Any]:
@@ -129,9 +150,10 @@ class RedisSource:
             self._used = True
         return dict(zip(each, replies, strict=True))
 
-    @staticmethod
-    async def _execute(client: Redis, each: Sequence[Command]) -> list[Any]:
+    async def _execute(self, client: Redis, each: Sequence[Command]) -> list[Any]:
         """Send the commands and read all replies; whatever goes wrong, the connection is not used again."""
+        self._usage["requests"] += 1
+        self._usage["commands"] += len(each)
         pipeline = client.pipeline(transaction=False)
         try:
             for command in each:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.host import HostSource
 from evaluator.sources.host_disks import Disks, Mount, chosen
 from evaluator.sources.host_query import HostQuery
@@ -338,3 +339,59 @@ def test_many_queries_are_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     (answers,) = run(polled(build(HostSource, {}), queries))
     assert len(answers) == 1000
     assert len(reads) == 1
+
+
+def examined(*queries: Mapping[str, Any]) -> dict[str, Checkup]:
+    async def story() -> list[Checkup]:
+        source = build(HostSource, {})
+        await source.open()
+        try:
+            found: list[Checkup] = await source.examine([query(HostSource, each) for each in queries], 0)  # type: ignore[attr-defined]
+        finally:
+            await source.close()
+        return found
+
+    return {each.subject: each for each in run(story())}
+
+
+def test_a_checkup_reads_what_rules_ask_for_and_what_they_usually_do() -> None:
+    found = examined({"measure": "disk", "mount": "/"}, {"measure": "disk", "mount": "/no/such/mount"})
+    assert found["measure disk of /"].grade is Grade.FINE
+    wrong = found["measure disk of /no/such/mount"]
+    assert wrong.grade is Grade.WRONG
+    assert "`mount`" in wrong.mend
+    assert found["measure cpu"].grade is Grade.FINE
+    assert found["measure memory"].grade is Grade.FINE
+
+
+def test_a_checkup_says_how_to_show_what_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "pids", lambda: [4711])
+
+    def hidden() -> None:
+        raise PermissionError(13, "Permission denied", "/proc/meminfo")
+
+    monkeypatch.setattr(psutil, "virtual_memory", hidden)
+    found = examined({"measure": "memory"})
+    assert found["measure memory"].grade is Grade.WRONG
+    assert "ProcSubset=all" in found["measure memory"].mend
+    # No rule asks for it, so no rule is blind.
+    assert found["measure processes"].grade is Grade.WARNING
+    assert "ProtectProc=default" in found["measure processes"].mend
+
+
+def test_a_checkup_leaves_the_last_readings_to_the_polls() -> None:
+    async def story() -> list[int]:
+        source: Any = build(HostSource, {})
+        await source.open()
+        cpu = query(HostSource, {"measure": "cpu"})
+        await source.examine([cpu], 0)
+        counts = []
+        for _ in range(2):
+            (answer,) = await source.poll([cpu], 0)
+            counts.append(len(answer))
+            await asyncio.sleep(0.7)
+        await source.close()
+        assert source.usage() == {"requests": 3.0}
+        return counts
+
+    assert run(story()) == [0, 1]

@@ -14,7 +14,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, series_of
+from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.prometheus import PrometheusSource
+from evaluator.sources.prometheus_report import compares
 from evaluator.testing import servers
 from evaluator.testing.peers import http, nobody, peer
 from evaluator.testing.sources import RemoteSourceConformance, build, polled, query, run
@@ -416,3 +418,190 @@ def test_a_poll_in_a_loop_that_is_busy_elsewhere_still_ends(past_url: str) -> No
         return [each for (each,) in results]
 
     assert [rows(each)["web-0"] for each in run(poll())] == [float(k) for k in range(20)]
+
+
+def matrix(*series: Mapping[str, Any], **more: object) -> bytes:
+    return success({"resultType": "matrix", "result": series}, **more)
+
+
+def past_of(
+    url: str, expression: str = "m", start: float = 0.0, end: float = 40.0, step: float = 10.0
+) -> list[PollResult]:
+    async def read() -> list[tuple[float, PollResult]] | None:
+        source = build(PrometheusSource, {"url": url, "timeout": "2s"})
+        await source.open()
+        try:
+            return await source.history(query(PrometheusSource, {"promql": expression}), start, end, step)
+        finally:
+            await source.close()
+
+    past = run(read())
+    assert [at for at, _ in past] == [start + step * index for index in range(len(past))]
+    return [result for _, result in past]
+
+
+def test_history_has_every_kind_of_number_its_holes_and_its_warnings() -> None:
+    values = [[0, "NaN"], [10, "+Inf"], [30, "-Inf"], [40, "1e+300"]]
+    body = matrix(
+        {"metric": {"host": "a"}, "values": values},
+        {"metric": {"host": "b"}, "values": [[20, "1"]]},
+        warnings=["one store is gone"],
+        infos=["not a counter"],
+    )
+    with wire(lambda _: Reply(200, body)) as server:
+        past = past_of(server.url)
+    assert all(isinstance(each, Samples) for each in past)
+    assert {each.warnings for each in past if isinstance(each, Samples)} == {("one store is gone", "not a counter")}
+    assert math.isnan(rows(past[0])["a"])
+    assert [rows(each) for each in past[1:]] == [{"a": math.inf}, {"b": 1.0}, {"a": -math.inf}, {"a": 1e300}]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        (matrix({"metric": {}, "histograms": [[0, {"count": "1"}]]}), "bad_query", "histogram_quantile()"),
+        (
+            matrix({"metric": {}, "values": [[0, "1"]], "histograms": [[10, {"count": "1"}]]}),
+            "bad_query",
+            "histogram_quantile()",
+        ),
+        (success({"resultType": "vector", "result": []}), "bad_answer", "no range"),
+        (success({"resultType": "scalar", "result": [1, "2"]}), "bad_answer", "no range"),
+        (b'{"status":"success"}', "bad_answer", "no range"),
+        (matrix({"metric": {}, "values": [[0, "x"]]}), "bad_answer", "not what"),
+        (matrix({"metric": {}, "values": [[5, "1"], [15, "1"]]}), "bad_answer", "align_queries_with_step"),
+        (matrix({"metric": {}, "values": [[-10, "1"]]}), "bad_answer", "align_queries_with_step"),
+        (matrix({"metric": {}, "values": [[50, "1"]]}), "bad_answer", "align_queries_with_step"),
+    ],
+)
+def test_a_past_that_cannot_be_judged_says_why(body: bytes, reason: str, words: str) -> None:
+    with wire(lambda _: Reply(200, body)) as server:
+        past = past_of(server.url)
+    assert len(past) == 5
+    for each in past:
+        assert words in failed(each, FailureReason(reason))
+
+
+def test_history_keeps_what_was_read_before_the_server_went_away() -> None:
+    def answer(heard: Heard) -> Reply:
+        start = float(parse_qs(heard.body.decode())["start"][0])
+        if start > 0:
+            return Reply(503, b'{"status":"error","errorType":"unavailable","error":"no store"}')
+        return Reply(200, matrix({"metric": {}, "values": [[0, "1"], [10_999, "2"]]}))
+
+    with wire(answer) as server:
+        past = past_of(server.url, end=24_999.0, step=1.0)
+        assert len(server.log) == 2, "the rest of the past was asked for in vain"
+    assert len(past) == 25_000
+    assert (rows(past[0]), rows(past[1]), rows(past[10_999])) == ({"": 1.0}, {}, {"": 2.0})
+    for each in (past[11_000], past[-1]):
+        assert "no store" in failed(each, FailureReason.UNAVAILABLE)
+
+
+def test_history_that_needs_too_many_samples_is_read_in_halves() -> None:
+    asked: list[float] = []
+
+    def answer(heard: Heard) -> Reply:
+        form = {key: float(value) for key, (value,) in parse_qs(heard.body.decode()).items() if key != "query"}
+        asked.append(form["end"] - form["start"])
+        if asked[-1] > 10:
+            error = "query processing would load too many samples into memory in query execution"
+            return Reply(422, json.dumps({"status": "error", "errorType": "execution", "error": error}).encode())
+        return Reply(200, matrix({"metric": {}, "values": [[form["start"], "1"]]}))
+
+    with wire(answer) as server:
+        past = past_of(server.url)
+    assert asked == [40.0, 10.0, 20.0, 0.0, 10.0]
+    assert [len(each) for each in past if isinstance(each, Samples)] == [1, 0, 1, 1, 0]
+
+
+def examined(url: str, *expressions: str, now: float = BEGIN + 3600, **settings: object) -> list[Checkup]:
+    async def story() -> list[Checkup]:
+        source: Any = build(PrometheusSource, {"url": url, "timeout": "2s", **settings})
+        await source.open()
+        try:
+            found: list[Checkup] = await source.examine(
+                [query(PrometheusSource, {"promql": each}) for each in expressions], now
+            )
+        finally:
+            await source.close()
+        return found
+
+    found: list[Checkup] = run(story())
+    assert all(each.mend for each in found if each.grade is not Grade.FINE), found
+    return found
+
+
+def test_a_checkup_tells_the_version_and_asks_each_query(past_url: str) -> None:
+    lines = examined(past_url, "cpu", "sum(", "no_such_metric", "cpu > 90", "cpu * 0 / 0", "cpu{host='web-0'} > bool 1")
+    connection, fine, broken, empty, compared, unknown, switch = lines
+    assert connection.grade is Grade.FINE
+    assert "version " in connection.found
+    assert "not told" not in connection.found
+    assert (fine.subject, fine.grade) == ("query cpu", Grade.FINE)
+    assert fine.found.startswith("3 series in ")
+    assert broken.grade is Grade.WRONG
+    assert "parse error" in broken.found
+    assert (empty.grade, empty.found) == (Grade.WARNING, "has no series now")
+    assert compared.grade is Grade.WARNING
+    assert compared.mend == "give the limit to the rule"
+    assert "3 of 3 values are NaN" in unknown.found
+    assert switch.grade is Grade.FINE
+
+
+def test_a_checkup_of_a_server_that_wants_other_credentials() -> None:
+    with wire(lambda _: Reply(401, b"Unauthorized")) as server:
+        (line,) = examined(server.url, "cpu", token=TOKEN)
+    assert line.grade is Grade.WRONG
+    assert "`token`" in line.mend
+    assert TOKEN not in str(line)
+
+
+def test_a_checkup_warns_of_what_is_slow_large_or_incomplete() -> None:
+    large = [{"metric": {"n": str(number)}, "value": [1, "1"]} for number in range(10_001)]
+
+    def answer(heard: Heard) -> Reply:
+        if heard.path.endswith("buildinfo"):
+            return Reply(404, b"404 page not found")
+        if b"slow" in heard.body:
+            time.sleep(0.6)
+        if b"large" in heard.body:
+            return Reply(200, success({"resultType": "vector", "result": large}, warnings=["one store is gone"]))
+        return Reply(200, VECTOR)
+
+    with wire(answer) as server:
+        connection, slow = examined(server.url, "slow")
+        _, partial, many = examined(server.url, "large")
+    assert connection.grade is Grade.FINE
+    assert "its version is not told" in connection.found
+    assert {each.grade for each in (slow, partial, many)} == {Grade.WARNING}
+    assert slow.found.startswith("takes 0.6 s of 2 s")
+    assert partial.found == "one store is gone"
+    assert many.found == "has 10001 series"
+
+
+@pytest.mark.parametrize(
+    ("promql", "limit"),
+    [
+        ("up == 0", True),
+        ("(sum(rate(a[5m])) / sum(rate(b[5m]))) > 0.05", True),
+        ("((up < 1))", True),
+        ("(a) > (b)", True),
+        ('up{job!="a",host=~"b>c"}', False),
+        ("count(up == 0)", False),
+        ("up == bool 0", False),
+        ("a / b and b > 5", False),
+        ("sum(rate(a[5m])) # > 5", False),
+        ("label_replace(up, 'a', '>', 'b', '')", False),
+    ],
+)
+def test_a_comparison_at_the_end_is_a_limit(promql: str, limit: bool) -> None:
+    assert compares(promql) is limit
+
+
+def test_usage_counts_requests_and_bytes(past_url: str) -> None:
+    source: Any = build(PrometheusSource, {"url": past_url})
+    assert source.usage() == {"requests": 0.0, "bytes": 0.0}
+    run(polled(source, [query(PrometheusSource, {"promql": f"cpu + {n % 5}"}) for n in range(100)], BEGIN, times=2))
+    assert source.usage()["requests"] == 10
+    assert source.usage()["bytes"] > 1000

@@ -11,6 +11,7 @@ import pytest
 import redis as redis_py
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.redis import RedisSource
 from evaluator.testing import servers
 from evaluator.testing.peers import nobody, peer
@@ -343,3 +344,82 @@ def test_what_does_not_fit_together_is_refused() -> None:
     for fields in bad:
         with pytest.raises(ValueError, match=r".+"):
             query(RedisSource, fields)
+
+
+def examined(url: str, *queries: Mapping[str, Any], **settings: object) -> dict[str, Checkup]:
+    async def story() -> list[Checkup]:
+        source: Any = build(RedisSource, {"url": url, "timeout": "2s", **settings})
+        await source.open()
+        try:
+            found: list[Checkup] = await source.examine([query(RedisSource, each) for each in queries], 0)
+        finally:
+            await source.close()
+        return found
+
+    lines: list[Checkup] = run(story())
+    assert all(each.mend for each in lines if each.grade is not Grade.FINE), lines
+    return {each.subject: each for each in lines}
+
+
+def test_a_checkup_of_a_server_where_all_is_well(server: redis_py.Redis, redis_url: str) -> None:
+    server.config_set("maxmemory", "100mb")
+    found = examined(redis_url, {"measure": "queue_depth", "queue": "q"}, {"measure": "memory_percent"})
+    server.config_set("maxmemory", "0")
+    assert {each.grade for each in found.values()} == {Grade.FINE}
+    assert f"version {server.info('server')['redis_version']}" in found["connection"].found
+    assert "without TLS, user default" in found["connection"].found
+    assert "all 5 commands of the rules" in found["permissions"].found
+    assert "104857600" in found["memory limit"].found
+
+
+def test_a_checkup_says_which_right_is_missing_and_how_it_is_given(server: redis_py.Redis, redis_url: str) -> None:
+    server.acl_setuser(
+        "monitor", enabled=True, passwords=[f"+{PASSWORD}"], commands=["+ping", "+llen", "+xinfo", "+xlen"], keys=["a*"]
+    )
+    server.xgroup_create("abc", "group", mkstream=True)
+    queries = (
+        {"measure": "queue_depth", "queue": ["apples", "bananas"], "priority_steps": []},
+        {"measure": "stream_lag", "stream": "abc"},
+        {"measure": "memory_used"},
+    )
+    lacking = examined(redis_url, *queries, username="monitor", password=PASSWORD)
+    wrong = {name: each for name, each in lacking.items() if each.grade is Grade.WRONG}
+    assert set(wrong) == {"permission LLEN", "permission XRANGE", "permission INFO"}
+    assert "may not run LLEN bananas" in wrong["permission LLEN"].found
+    assert PASSWORD not in str(lacking)
+    admin: Any = server
+    for each in wrong.values():
+        statement = each.mend.partition(" (")[0]
+        admin.execute_command(*statement.split())
+    after = examined(redis_url, *queries, username="monitor", password=PASSWORD)
+    server.acl_deluser("monitor")
+    assert not [each for each in after.values() if each.grade is Grade.WRONG], after
+    assert "user monitor" in after["permissions"].found
+
+
+def test_a_checkup_says_what_is_wrong_with_queries_and_limits(server: redis_py.Redis, redis_url: str) -> None:
+    server.set("text", "x")
+    found = examined(
+        redis_url,
+        {"measure": "memory_percent"},
+        {"measure": "queue_depth", "queue": "text", "priority_steps": []},
+        {"measure": "info", "field": "no_such_field"},
+        {"measure": "stream_lag", "stream": "none"},
+    )
+    grades = {name: each.grade for name, each in found.items()}
+    assert grades["memory limit"] is Grade.WRONG
+    assert "CONFIG SET maxmemory" in found["memory limit"].mend
+    assert grades["query queue_depth of text"] is Grade.WRONG
+    assert grades["query info of no_such_field"] is Grade.WRONG
+    assert grades["query stream_lag of none"] is Grade.WARNING
+    with servers.redis("--requirepass", PASSWORD) as closed:
+        (line,) = examined(closed, password="wrong-password").values()
+    assert (line.subject, line.grade) == ("connection", Grade.WRONG)
+    assert "`password`" in line.mend
+    assert "wrong-password" not in str(line)
+
+
+def test_usage_counts_round_trips_and_commands(server: redis_py.Redis, redis_url: str) -> None:
+    source: Any = build(RedisSource, {"url": redis_url})
+    run(polled(source, [query(RedisSource, {"measure": "queue_depth", "queue": "q"})] * 100, times=3))
+    assert source.usage() == {"requests": 3.0, "commands": 12.0}
