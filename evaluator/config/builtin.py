@@ -17,6 +17,8 @@ from evaluator.sources.reader import SELF
 SERVICE = "evaluator"
 """The service that hears of them, where it is declared; else the first one of the settings."""
 
+NAMES = ("source-down", "rule-blind")
+
 TEXT = """\
 [rule.source-down]   # one incident for a source, instead of silence of all its rules
 severity    = "P2"
@@ -60,7 +62,7 @@ def _document() -> Document:
 def built_in_rules(declared: Declared, taken: Collection[str]) -> list[Rule]:
     """Return those that no rule file changes: `taken` are the names of the rules in files."""
     rules = []
-    for name in _tables():
+    for name in NAMES:
         if name in taken or SELF not in declared.sources:
             continue
         table = inherited(name, {}, declared, DefaultKeys())

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from evaluator.config.builtin import NAMES
 from evaluator.config.keys import DefaultKeys, RuleKeys
 from evaluator.config.plugins import Plugins
 from evaluator.config.settings import Settings
@@ -40,7 +41,8 @@ def rules_schema(plugins: Plugins) -> Schema:
     text = {"type": "string", "description": "the short form of a source's query"}
     description = rule["properties"]["query"].get("description", "")
     rule["properties"]["query"] = {"anyOf": [text, *queries], "description": description}
-    rule["required"] = ["query"]
+    definitions["Rule"] = rule
+    inherits = {"$ref": "#/$defs/Rule", "description": "a built-in rule: what is not said here stays as it is"}
     return {
         "$schema": DIALECT,
         "title": "evaluator: rules",
@@ -51,7 +53,8 @@ def rules_schema(plugins: Plugins) -> Schema:
                 "type": "object",
                 "description": "one table for each rule: [rule.NAME]",
                 "propertyNames": {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 100},
-                "additionalProperties": rule,
+                "properties": dict.fromkeys(NAMES, inherits),
+                "additionalProperties": {"$ref": "#/$defs/Rule", "required": ["query"]},
             },
         },
         "additionalProperties": False,

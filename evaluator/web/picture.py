@@ -232,7 +232,8 @@ def _blind(snapshot: Snapshot, most: int = ALERTS_SHOWN) -> list[Json]:
 
 
 def _last_checked(snapshot: Snapshot) -> float | None:
-    times = [status.last_evaluation for status in snapshot.rules if status.last_evaluation is not None]
+    rules = [status for status in snapshot.rules if not status.rule.built_in]
+    times = [status.last_evaluation for status in rules if status.last_evaluation is not None]
     return max(times, default=None)
 
 

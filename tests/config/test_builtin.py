@@ -1,5 +1,6 @@
 """The rules that every installation has, and what a file makes of them."""
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from evaluator.config.builtin import TEXT
+from evaluator.config.builtin import NAMES, TEXT
 from evaluator.config.load import Loaded, load
 from evaluator.engine.rules import Limit, Mode, Op, Recover, Rule, Severity
 from evaluator.sources.self_source import SelfSource
@@ -50,6 +51,10 @@ def test_they_are_there_without_a_word(loads: Loads, rule: Callable[..., str]) -
         assert TEXT.splitlines()[one.line - 1].startswith(f"[rule.{one.name}]"), "file and line say where it stands"
     assert not loaded.rules.rules["cpu"].built_in
     assert list(loaded.files) == ["a.toml"], "they are no file that is kept"
+
+
+def test_each_has_its_name() -> None:
+    assert tuple(tomllib.loads(TEXT)["rule"]) == NAMES
 
 
 def test_the_service_of_their_own_hears_of_them(loads: Loads) -> None:

@@ -68,6 +68,8 @@ def test_the_schemas_take_what_is_shipped_and_refuse_what_is_not() -> None:
     wrong = [
         ({"rule": {"a": {"query": "cpu", "abvoe": 1}}}, rules),
         ({"rule": {"a": {"query": {"mesure": "cpu"}}}}, rules),
+        ({"rule": {"a": {"above": 1}}}, rules),
+        ({"rule": {"source-down": {"abvoe": 1}}}, rules),
         ({**shipped, "evry": "30s"}, settings),
         ({"sources": {"x": {"type": "hots"}}}, settings),
     ]
