@@ -36,7 +36,8 @@ test: install ## Run the whole test suite, against real servers.
 	.ci/components
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-bench: install ## Measure what judging and the daemon cost, as the tables of docs/performance.md; a quarter of an hour.
+bench: install ## Measure what sources, judging and the daemon cost, as the tables of docs/performance.md; a quarter of an hour.
+	$(BIN)/python -m bench.sources
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.daemon
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import daemon, engine
+from bench import daemon, engine, sources
 from bench.answers import LIMIT, answer, query
 from bench.measuring import Spread, cpu, seconds, table
 
@@ -34,6 +34,14 @@ def test_what_ships_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     daemon.main(["--quick", "--only", "make run"])
     (measured,) = rows_of(capsys.readouterr().out)
     assert measured[0] == "`make run`"
+
+
+@pytest.mark.parametrize(("source", "requests"), [("redis", ["1", "1"]), ("http", ["1", "3"])])
+def test_the_sources_are_measured(capsys: pytest.CaptureFixture[str], source: str, requests: list[str]) -> None:
+    sources.main(["--quick", "--only", source])
+    shared, apart = rows_of(capsys.readouterr().out)
+    assert [cell.split(" · ")[0] for cell in shared[1:]] == ["1", "1"]
+    assert [cell.split(" · ")[0] for cell in apart[1:]] == requests
 
 
 def test_an_answer_has_as_many_series_and_breaches_as_its_query_says() -> None:
