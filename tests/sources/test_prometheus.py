@@ -324,7 +324,10 @@ def test_a_server_that_drips_is_broken_off_at_the_timeout_and_its_thread_ends() 
 def test_up_does_not_wait_behind_slow_queries() -> None:
     def answer(heard: Heard) -> Reply:
         if b"vector" not in heard.body:
+            # The server answers one request after the other; this one must not hold up the others.
+            server.lock.release()
             time.sleep(1.5)
+            server.lock.acquire()
         return Reply(200, VECTOR)
 
     with wire(answer) as server:
