@@ -3,8 +3,9 @@
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,11 +13,15 @@ import pytest
 from evaluator.testing import servers
 from tests.rules.shipped import watch
 
-SLOTS = {"max_connections": "15", "superuser_reserved_connections": "3", "max_wal_senders": "0"}
 USABLE = 12
 
 
-def at(url: str) -> dict[str, str | None]:
+def small() -> AbstractContextManager[str]:
+    """A server with few slots: 12, and 3 that are kept for superusers."""
+    return servers.postgres(max_connections="15", superuser_reserved_connections="3", max_wal_senders="0")
+
+
+def at(url: str) -> dict[str, Any]:
     """Return the settings of the source for this server, instead of those that ship."""
     return {"url": url, "host": None, "user": None, "password": None, "timeout": "2s"}
 
@@ -48,7 +53,7 @@ def test_a_server_that_is_killed_opens_and_closes_when_it_is_back() -> None:
 
 
 def test_slots_that_are_used_up_open_and_close_and_are_not_a_server_that_is_down() -> None:
-    with servers.postgres(**SLOTS) as url, ExitStack() as application:
+    with small() as url, ExitStack() as application:
         with psycopg.connect(url, autocommit=True) as admin:
             admin.execute("CREATE ROLE web LOGIN")
             admin.execute("CREATE ROLE evaluator LOGIN")
@@ -81,7 +86,7 @@ def test_slots_that_are_used_up_open_and_close_and_are_not_a_server_that_is_down
 
 
 def test_an_application_that_finds_no_slot_is_seen_by_a_monitor_that_finds_none_either() -> None:
-    with servers.postgres(**SLOTS) as url, ExitStack() as application:
+    with small() as url, ExitStack() as application:
         for _ in range(USABLE + 3):
             application.enter_context(psycopg.connect(url))
         with watch("connection-pool", **at(url)) as watched:

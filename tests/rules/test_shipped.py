@@ -1,0 +1,114 @@
+"""What ships is what was agreed: each rule with its service, severities and limits; each with its runbook page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluator.config.load import load
+from evaluator.engine.rules import Rule
+from evaluator.engine.wording import limit_text
+from tests.rules.shipped import KEYS, ROOT, shipped
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+AGREED = {
+    "api-platform": {
+        "error-rate": ["P0 above 5 % for 2m", "P1 above 2 % for 5m", "P2 above 0.5 % for 15m"],
+        "slow-queries": ["P3 above 100 ms for 15m"],
+    },
+    "database": {
+        "connection-pool": ["P2 above 90 % for 5m"],
+        "database-down": ["P0 equal to 0 for 1m"],
+        "redis-down": ["P1 equal to 0 for 1m"],
+    },
+    "payments": {
+        "payment-webhook-failures": ["P0 above 0 for 5m"],
+        "stripe-api-errors": ["P0 above 5 % for 2m"],
+        "payment-processing-time": ["P1 above 30 s for 5m"],
+    },
+    "background-jobs": {
+        "workers-down": ["P1 equal to 0 for 2m"],
+        "task-queue-long": ["P2 above 1000 for 10m"],
+        "task-failures": ["P2 above 10 % for 5m"],
+        "scheduled-tasks-missed": ["P3 above 0 for 2m"],
+    },
+    "authentication": {
+        "auth-down": ["P0 equal to 0 for 1m"],
+        "login-failures": ["P1 above 20 % for 10m"],
+        "session-store-down": ["P2 equal to 0 for 1m"],
+        "session-store-evictions": ["P2 above 0 for 5m"],
+    },
+    "infrastructure": {
+        "ec2-instance-down": ["P0 above 0 for 2m"],
+        "cpu-high": ["P1 above 90 % for 10m"],
+        "disk-full": ["P2 above 85 % for 15m"],
+        "network-errors": ["P2 above 10 for 5m"],
+    },
+}
+"""By service: each rule's limits, as people read them."""
+SHIPPED = {rule.name: rule for rule in shipped().rules if Path(rule.file).suffix == ".toml"}
+"""Without those that are built in."""
+
+
+def limits(rule: Rule) -> list[str]:
+    return [f"{tier.severity} {limit_text(tier.limit, rule.unit)} for {tier.for_ / 60:g}m" for tier in rule.tiers]
+
+
+def test_the_rules_are_those_that_were_agreed() -> None:
+    found: dict[str, dict[str, list[str]]] = {}
+    for rule in SHIPPED.values():
+        found.setdefault(rule.service, {})[rule.name] = limits(rule)
+    assert found == AGREED
+
+
+def test_each_service_has_a_file_and_a_routing_key() -> None:
+    assert {path.stem for path in (ROOT / "rules").iterdir()} == set(AGREED)
+    assert all(rule.file.endswith(f"/{rule.service}.toml") for rule in SHIPPED.values())
+    loaded = load(ROOT / "evaluator.toml", KEYS)
+    assert loaded.problems == ()
+    assert loaded.notes == {}
+
+
+@pytest.mark.parametrize("rule", SHIPPED.values(), ids=lambda rule: rule.name)
+def test_a_rule_is_whole(rule: Rule) -> None:
+    assert rule.summary
+    assert len(re.findall(r"[.?!](?= |$)", rule.description)) >= 2, "what it means, and where to look first"
+    assert rule.runbook == f"https://runbooks.example.com/{rule.name}"
+    for tier in rule.tiers:
+        assert tier.for_, "one odd sample is no incident"
+        assert tier.for_ >= 2 * rule.step
+        assert tier.recover.for_, "what comes and goes is one incident"
+
+
+@pytest.mark.parametrize("rule", SHIPPED.values(), ids=lambda rule: rule.name)
+def test_a_rule_says_in_the_file_how_to_tune_it(rule: Rule) -> None:
+    lines = (ROOT / "rules" / Path(rule.file).name).read_text().splitlines()
+    comment = []
+    for line in reversed(lines[: rule.line - 1]):
+        if not line.startswith("#"):
+            break
+        comment.append(line)
+    assert any(line.startswith("# To tune: ") for line in comment)
+
+
+def test_each_rule_has_a_page_and_each_page_a_rule() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"} == set(SHIPPED)
+
+
+@pytest.mark.parametrize("rule", SHIPPED.values(), ids=lambda rule: rule.name)
+def test_a_page_tells_everything_that_is_needed_at_night(rule: Rule) -> None:
+    text = (RUNBOOKS / f"{rule.name}.md").read_text()
+    assert text.startswith(f"# {rule.name}\n")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["What it means", "How to look", "How to mend", "How to tune", "When it is a false alarm"]
+    for section in re.split(r"^## .*$", text, flags=re.MULTILINE)[1:]:
+        assert len(section.split()) >= 10
+    looking = text.split("## How to look")[1].split("\n## ")[0]
+    assert "```" in looking, "something to copy"
+    assert f"evaluator eval {rule.name}" in looking
+    assert f"{rule.service}.toml" in text
+    assert f"`[sources.{rule.source}]`" in text
+    for tier in rule.tiers:
+        assert tier.severity in text
+    row = f"[{rule.name}]({rule.name}.md)"
+    assert row in (RUNBOOKS / "README.md").read_text()

@@ -1,0 +1,57 @@
+"""The shipped rule that asks Stripe: a look-alike that could not deliver its events."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from evaluator.testing.stripe import KEY, Stripe
+from tests.rules.shipped import START, Watch, watch
+
+
+@contextmanager
+def account() -> Iterator[tuple[Stripe, Watch]]:
+    """Watch an account whose clock is that of the slots."""
+    slots: list[Watch] = []
+    with (
+        Stripe(clock=lambda: slots[0].now if slots else START) as stripe,
+        watch("payment-webhook-failures", key=KEY, url=stripe.url) as watched,
+    ):
+        slots.append(watched)
+        for minute in range(120):
+            stripe.event(age=60.0 * minute)
+        yield stripe, watched
+
+
+def test_payment_events_that_wait_open_and_close_when_they_are_delivered() -> None:
+    with account() as (stripe, watched):
+        watched.is_quiet()
+        stripe.event("payment_intent.succeeded", delivered=False)
+        stripe.event("checkout.session.completed", delivered=False)
+        watched.look_for(299)
+        assert watched.values == [0.0], "they may be on their way"
+        watched.look_until(watched.rule.tiers[0].limit, within=120)
+        incident = watched.opens("P0")
+        assert incident.title == "2 payment events of Stripe were not delivered"
+        watched.stays_open_while_blind()
+        stripe.deliver()
+        watched.closes()
+
+
+def test_an_event_that_means_no_money_is_no_incident() -> None:
+    with account() as (stripe, watched):
+        stripe.event("customer.updated", delivered=False)
+        watched.look_for(900)
+        assert not watched.incidents
+
+
+def test_events_that_are_never_taken_leave_the_window() -> None:
+    with account() as (stripe, watched):
+        stripe.event(delivered=False)
+        watched.look_until(watched.rule.tiers[0].limit, within=600)
+        watched.opens("P0")
+        # Nobody looks for a while: the slots in between are not judged.
+        watched.now += 2 * 3600
+        watched.look_for(600)
+        assert watched.open
+        watched.now += 3600
+        watched.look_for(600)
+        assert not watched.open
