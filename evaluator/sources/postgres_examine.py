@@ -61,7 +61,7 @@ async def _look(settings: PostgresSettings, queries: Collection[PostgresQuery], 
     connection = await connect(settings.parameters())
     try:
         cursor = await connection.execute(statement(parts([], None)).encode())
-        (facts,) = await cursor.fetchone() or ({},)
+        ((facts,),) = await cursor.fetchall()
         took = 1000 * (loop.time() - begin)
         version = connection.info.parameter_status("server_version") or "of an unknown version"
         kind = "standby" if facts["standby"] else "primary"

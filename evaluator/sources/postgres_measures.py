@@ -226,10 +226,10 @@ def _grouped(
 
 def _expected(asked: Asked) -> list[tuple[str, ...]]:
     """Return the values of the labels of all series that there should be, whether anything is there now or not."""
-    domains = [
-        [name for name in _known(asked, label) if values is None or name in values]
-        for label, values in asked.query.split().items()
-    ]
+    domains = []
+    for label, values in asked.query.split().items():
+        known = _known(asked, label)
+        domains.append(list(known) if values is None else [value for value in values if value in known])
     if math.prod(len(domain) for domain in domains) > MOST_SERIES:
         return []
     return list(product(*domains))

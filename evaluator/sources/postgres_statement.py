@@ -184,7 +184,9 @@ def _statements(queries: Collection[PostgresQuery], schema: str, version: str) -
         contains = f"filter (where position({literal(text.lower())} in lower(p.query)) > 0)"
         columns += f', coalesce(sum(p.calls) {contains}, 0) as "calls_{number}"'
         columns += f', coalesce(sum(p.{time}) {contains}, 0) / 1000.0 as "seconds_{number}"'
-    return _STATEMENTS.format(reset=reset if numbers >= (1, 9) else "null", time=time, schema=place, columns=columns)
+    # Without a text to look for, the file with the texts is not read.
+    source = f"{place}.pg_stat_statements({'true' if columns else 'false'})"
+    return _STATEMENTS.format(reset=reset if numbers >= (1, 9) else "null", time=time, source=source, columns=columns)
 
 
 def literal(text: str) -> str:

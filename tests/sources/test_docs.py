@@ -7,9 +7,20 @@ from typing import Any, get_args
 
 import pytest
 
-from evaluator.sources import host_query, http_query, redis_query, self_query, stripe_query, uptimerobot_query
+from evaluator.sources import (
+    host_query,
+    http_query,
+    pgbouncer_query,
+    postgres_query,
+    redis_query,
+    self_query,
+    stripe_query,
+    uptimerobot_query,
+)
 from evaluator.sources.host import HostSource
 from evaluator.sources.http import HttpSource
+from evaluator.sources.pgbouncer import PgBouncerSource
+from evaluator.sources.postgres import PostgresSource
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.redis import RedisSource
 from evaluator.sources.self_source import SelfSource
@@ -21,6 +32,8 @@ PAGES = Path(__file__).parents[2] / "docs" / "sources"
 SOURCES: dict[str, Any] = {
     "host": HostSource,
     "http": HttpSource,
+    "pgbouncer": PgBouncerSource,
+    "postgres": PostgresSource,
     "prometheus": PrometheusSource,
     "redis": RedisSource,
     "self": SelfSource,
@@ -30,6 +43,8 @@ SOURCES: dict[str, Any] = {
 MEASURES = {
     "host": get_args(host_query.Measure),
     "http": get_args(http_query.Measure),
+    "pgbouncer": get_args(pgbouncer_query.Measure),
+    "postgres": get_args(postgres_query.Measure),
     "prometheus": ("promql", "up"),
     "redis": get_args(redis_query.Measure),
     "self": get_args(self_query.Measure),

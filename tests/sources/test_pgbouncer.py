@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -22,10 +23,10 @@ from evaluator.testing.sources import RemoteSourceConformance, build, polled, qu
 PASSWORD = "s3cret-bouncer-password"
 
 
-def client(console: str, **more: Any) -> psycopg.Connection:
+def client(console: str) -> psycopg.Connection:
     """Connect to the database `shop` as an application does."""
     url = console.replace("monitor:monitor", "app:app").replace("/pgbouncer", "/shop")
-    return psycopg.connect(url, prepare_threshold=None, autocommit=True, **more)
+    return psycopg.connect(url, prepare_threshold=None, autocommit=True)
 
 
 def asked(*queries: Mapping[str, Any] | str) -> list[Any]:
@@ -208,7 +209,7 @@ def test_a_console_that_is_refused_for_lack_of_connections_is_full() -> None:
     ],
 )
 def test_who_may_not_look_is_told_so(console: str, change: dict[str, str], said: str) -> None:
-    place = console.split("@")[1].split("/")[0]
+    place = urlsplit(console).netloc.rpartition("@")[2]
     host, port = place.split(":")
     source = build(PgBouncerSource, {"host": host, "port": int(port), **change})
     (answers,) = run(polled(source, asked("pool_waiting", "up")))
