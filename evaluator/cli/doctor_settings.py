@@ -31,8 +31,9 @@ NO_HEARTBEAT = "no-heartbeat"
 def look(loaded: Loaded, settings: Settings, ignored: tuple[str, ...]) -> list[Checkup]:
     """Return how settings and rules are."""
     errors, warnings = counts(loaded.problems)
-    in_force = f"{count(len(loaded.rules), 'rule')} of {count(len(loaded.files), 'file')}"
-    off = sum(not rule.judged for rule in loaded.rules)
+    rules = [rule for rule in loaded.rules if not rule.built_in]
+    in_force = f"{count(len(rules), 'rule')} of {count(len(loaded.files), 'file')}"
+    off = sum(not rule.judged for rule in rules)
     said = in_force + (f", {off} of them off" if off else "")
     mend = "`evaluator check` shows each with its line"
     grade = Grade.WRONG if errors else Grade.WARNING if warnings else Grade.FINE

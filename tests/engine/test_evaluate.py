@@ -1,12 +1,13 @@
 """One evaluation: tiers, missing series, dated samples, edits, gone series."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from evaluator.engine.alerts import State, Verdict
 from evaluator.engine.evaluate import Cause, evaluate
-from evaluator.engine.rules import NoDataPolicy, Query, Recover, Severity
+from evaluator.engine.rules import BUILT_IN, NoDataPolicy, Query, Recover, Severity
 from evaluator.engine.samples import Samples, series_of
 from evaluator.incidents.incident import CloseReason
 from evaluator.incidents.world import Book
@@ -53,6 +54,17 @@ def test_each_series_has_its_own_alert() -> None:
     story = Story.of(rule())
     story.look(0, web_1=HI, web_2=LO, web_3=HI)
     assert sorted(story.world.book("cpu")) == [(Severity.P1, labels(host=host)) for host in ("web-1", "web-3")]
+
+
+def test_what_the_source_knows_of_a_series_ends_the_reason() -> None:
+    story = Story.of(rule())
+    story.look(0, replace(answer(web_1=HI, web_2=HI), notes={labels(host="web-1"): "its disk is broken"}))
+    reasons = {dict(series)["host"]: alert.reason for (_, series), alert in story.world.book("cpu").items()}
+    assert reasons["web-1"] == f"{reasons['web-2']}: its disk is broken"
+
+
+def test_a_rule_of_a_file_is_not_built_in() -> None:
+    assert [rule(file=file).built_in for file in ("rules/a.toml", BUILT_IN)] == [False, True]
 
 
 def test_label_order_changes_nothing() -> None:
