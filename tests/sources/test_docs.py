@@ -14,6 +14,7 @@ from evaluator.sources import (
     postgres_query,
     redis_query,
     self_query,
+    sentry_query,
     stripe_query,
     uptimerobot_query,
 )
@@ -24,6 +25,7 @@ from evaluator.sources.postgres import PostgresSource
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.redis import RedisSource
 from evaluator.sources.self_source import SelfSource
+from evaluator.sources.sentry import SentrySource
 from evaluator.sources.stripe import StripeSource
 from evaluator.sources.uptimerobot import UptimeRobotSource
 from evaluator.testing.sources import query
@@ -39,6 +41,7 @@ SOURCES: dict[str, Any] = {
     "self": SelfSource,
     "uptimerobot": UptimeRobotSource,
     "stripe": StripeSource,
+    "sentry": SentrySource,
 }
 MEASURES = {
     "host": get_args(host_query.Measure),
@@ -50,6 +53,7 @@ MEASURES = {
     "self": get_args(self_query.Measure),
     "uptimerobot": get_args(uptimerobot_query.Measure),
     "stripe": get_args(stripe_query.Measure),
+    "sentry": get_args(sentry_query.Measure),
 }
 
 
