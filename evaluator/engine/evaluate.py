@@ -4,6 +4,7 @@ Everything is an argument. A failed poll, a missing series and NaN are `unknown`
 that is the rule's `no_data`. Only what is not quiet has a row.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,10 +12,10 @@ from enum import StrEnum
 from evaluator.engine.alerts import Alert, AlertKey, Finding, State, Verdict, advance, ended, quiet_alert
 from evaluator.engine.missing import FORGET_AFTER, is_missing, missing_verdict
 from evaluator.engine.reasons import reason_of
-from evaluator.engine.rows import Reading, all_series, readings_that_matter
+from evaluator.engine.rows import Reading, newest_of, readings_that_matter, recent
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
 from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
-from evaluator.engine.window import beyond, push, window_size, windowed_verdict
+from evaluator.engine.window import amended, beyond, push, window_size, windowed_verdict
 
 Book = Mapping[tuple[Severity, Series], Alert]
 """The alerts of one rule that have a row."""
@@ -83,6 +84,17 @@ def _blind(rule: Rule, book: Book, now: float) -> Evaluation:
     return evaluation
 
 
+@dataclass(slots=True)
+class _Track:
+    """One alert while its series is judged."""
+
+    tier: Tier
+    alert: Alert
+    newer: list[Reading]
+    """Its samples that have not been judged yet, oldest first."""
+    cause: Cause
+
+
 class _Sighted:
     """The work on one good answer."""
 
@@ -90,31 +102,33 @@ class _Sighted:
         self, rule: Rule, samples: Samples, book: Book, remembered: Mapping[Series, float], now: float
     ) -> None:
         self.rule = rule
-        self.samples = samples
+        self.samples = samples = recent(samples, now - _memory(rule))
         self.book = book
         self.now = now
         self.result = Evaluation(good=True)
         self.remembered = self._remember(remembered)
         known = {series for _, series in book} | {series for series, absent in self.remembered.items() if absent}
+        if samples.at is not None:
+            # What each series said last must be kept, or its old samples would be taken for new ones.
+            known |= self.remembered.keys()
         self.readings = readings_that_matter(rule, samples, known)
         self.series = sorted(known | set(self.readings))
 
     def evaluation(self) -> Evaluation:
         for series in self.series:
-            worse = False
-            for tier in self.rule.tiers:
-                worse = self._judge(tier, series, worse=worse) or worse
+            self._judge(series)
         return self.result
 
     def _remember(self, remembered: Mapping[Series, float]) -> dict[Series, float]:
         """Count how long each remembered series has been missing, for rules that must miss one."""
         if self.rule.no_data.policy is not NoDataPolicy.BREACH:
             return {}
-        present = all_series(self.samples)
-        counted = {
-            series: 0.0 if series in present else absent + self.rule.every for series, absent in remembered.items()
-        }
-        counted.update(dict.fromkeys(present, 0.0))
+        newest, marks = newest_of(self.samples), self._marks()
+        fresh = {series for series, at in newest.items() if at is None or at > marks.get(series, -math.inf)}
+        # The memory of an edited rule begins anew, with whatever is in its first good answer.
+        edited = {series: alert.absent for (_, series), alert in self.book.items() if alert.edited and series in newest}
+        counted = {series: absent + self.rule.every for series, absent in {**edited, **remembered}.items()}
+        counted.update(dict.fromkeys(fresh, 0.0))
         for series, absent in counted.items():
             if absent >= FORGET_AFTER or series in self.samples.gone:
                 self.result.absent[series] = None
@@ -122,30 +136,62 @@ class _Sighted:
                 self.result.absent[series] = absent
         return counted
 
-    def _judge(self, tier: Tier, series: Series, *, worse: bool) -> bool:
-        """Judge one alert and return whether it is now firing or recovering."""
-        before = self.book.get((tier.severity, series))
-        key = AlertKey(self.rule.name, tier.severity, series)
-        alert = before or quiet_alert(key, self.now)
-        readings = self.readings.get(series)
-        cause = self._ending(alert, present=readings is not None)
-        if cause is not Cause.JUDGED:
-            alert = ended(alert, self.now, SENTENCES[cause])
-        elif readings is not None:
-            alert = self._judge_readings(alert, tier, readings, worse=worse)
-        else:
-            alert = self._judge_missing(alert, tier, worse=worse)
-        self._note(tier, before, alert, cause)
-        return alert.active
+    def _marks(self) -> dict[Series, float]:
+        """Return the timestamp of the newest sample of each series that was judged, where samples carry one."""
+        marks: dict[Series, float] = {}
+        for (_, series), alert in self.book.items():
+            if alert.sample_at is not None:
+                marks[series] = max(alert.sample_at, marks.get(series, -math.inf))
+        return marks
 
-    def _ending(self, alert: Alert, *, present: bool) -> Cause:
+    def _judge(self, series: Series) -> None:
+        """Judge the alerts of one series: each new sample in turn, and for each sample the worst tier first."""
+        readings = self.readings.get(series)
+        befores = [self.book.get((tier.severity, series)) for tier in self.rule.tiers]
+        tracks = [
+            self._begun(
+                tier, before or quiet_alert(AlertKey(self.rule.name, tier.severity, series), self.now), readings
+            )
+            for tier, before in zip(self.rule.tiers, befores, strict=True)
+        ]
+        for reading in readings or ():
+            worse = False
+            for track in tracks:
+                if reading in track.newer:
+                    track.alert = self._judge_reading(track.alert, track.tier, reading, worse=worse)
+                worse = worse or track.alert.active
+        worse = False
+        for track, before in zip(tracks, befores, strict=True):
+            if track.cause is Cause.JUDGED and not track.newer:
+                # A series that says nothing new is missed in the end, also while its old samples are told again.
+                track.alert = self._judge_missing(track.alert, track.tier, worse=worse)
+            worse = worse or track.alert.active
+            self._note(track.tier, before, track.alert, track.cause)
+
+    def _begun(self, tier: Tier, alert: Alert, readings: list[Reading] | None) -> "_Track":
+        """Return what there is to be judged of one alert."""
+        newer = [reading for reading in readings or () if _is_newer(reading, alert)]
+        cause = self._ending(alert, present=readings is not None, said_something=bool(newer))
+        if cause is not Cause.JUDGED:
+            return _Track(tier, ended(alert, self.now, SENTENCES[cause]), [], cause)
+        if readings is not None:
+            alert = self._with_late_samples(replace(alert, edited=False), tier, readings)
+        return _Track(tier, replace(alert, absent=0.0) if newer else alert, newer, cause)
+
+    def _with_late_samples(self, alert: Alert, tier: Tier, readings: list[Reading]) -> Alert:
+        """Return the alert with its window as it is known now: samples may come late, and change."""
+        mark = alert.sample_at
+        late = [(at, value) for value, at in readings if mark is not None and at is not None and at <= mark]
+        return replace(alert, window=amended(alert.window, tier, late, self.rule.step)) if late else alert
+
+    def _ending(self, alert: Alert, *, present: bool, said_something: bool) -> Cause:
         """Return why the alert ends whatever its verdict, or `JUDGED`: it does not."""
         if alert.series in self.samples.gone:
             return Cause.GONE
         if alert.edited and not present:
             return Cause.EDITED
         held_open = self.rule.no_data.policy is NoDataPolicy.HOLD and alert.active
-        if not present and not held_open:
+        if not said_something and not held_open:
             forget_after = max(FORGET_AFTER, self.rule.no_data.resolve_after)
             if self._absent(alert) >= forget_after:
                 return Cause.FORGOTTEN
@@ -155,25 +201,18 @@ class _Sighted:
         """Return for how many seconds of good answers the series has been missing, this one included."""
         return self.remembered.get(alert.series, alert.absent + self.rule.every)
 
-    def _judge_readings(self, alert: Alert, tier: Tier, readings: list[Reading], *, worse: bool) -> Alert:
-        mark = alert.sample_at
-        newer = [reading for reading in readings if mark is None or reading[1] is None or reading[1] > mark]
-        if not newer:
-            # The series is there, but says nothing new: late samples are waited for, and missed in the end.
-            alert = replace(alert, edited=False)
-            return self._judge_missing(alert, tier, worse=worse)
-        alert = replace(alert, absent=0.0, edited=False)
-        for value, timestamp in newer:
-            at = self.now if timestamp is None else timestamp
-            alert = replace(
-                alert,
-                window=push(alert.window, tier, value, at, self.rule.step) if window_size(tier) else (),
-                sample_at=timestamp,
-            )
-            verdict = windowed_verdict(tier, alert.window, value, at, self.rule.step)
-            finding = Finding(verdict, at, self.now, None if value != value else value, worse)  # noqa: PLR0124 - NaN.
-            alert = self._advance(alert, tier, finding)
-        return alert
+    def _judge_reading(self, alert: Alert, tier: Tier, reading: Reading, *, worse: bool) -> Alert:
+        """Judge a new sample."""
+        value, timestamp = reading
+        at = self.now if timestamp is None else timestamp
+        alert = replace(
+            alert,
+            window=push(alert.window, tier, value, at, self.rule.step) if window_size(tier) else (),
+            sample_at=timestamp,
+        )
+        verdict = windowed_verdict(tier, alert.window, value, at, self.rule.step)
+        finding = Finding(verdict, at, self.now, None if value != value else value, worse)  # noqa: PLR0124 - NaN.
+        return self._advance(alert, tier, finding)
 
     def _judge_missing(self, alert: Alert, tier: Tier, *, worse: bool) -> Alert:
         """Judge a series that is not in a good answer, or brings nothing newer."""
@@ -181,8 +220,15 @@ class _Sighted:
         alert = replace(alert, absent=absent)
         if alert.sample_at is not None and not is_missing(self.rule, absent):
             return alert  # An evaluation that brings no newer sample changes nothing.
+        if self._is_forgotten(alert):
+            return alert
         verdict = missing_verdict(self.rule, absent)
         return self._advance(alert, tier, Finding(verdict, self.now, self.now, None, worse))
+
+    def _is_forgotten(self, alert: Alert) -> bool:
+        """Return whether nobody waits for this series any more: it has ended, and only its mark is left."""
+        must_be_missed = self.rule.no_data.policy is NoDataPolicy.BREACH
+        return must_be_missed and alert.state is State.QUIET and alert.series not in self.remembered
 
     def _advance(self, alert: Alert, tier: Tier, finding: Finding) -> Alert:
         after = advance(alert, tier, finding, self.rule.step)
@@ -196,7 +242,9 @@ class _Sighted:
         state = before.state if before else State.QUIET
         if alert.state is not state:
             self.result.transitions.append(Transition(state, alert, cause))
-        if _worth_keeping(self.rule, tier, alert, self.now):
+        dated = alert.sample_at is not None and alert.series in self.remembered
+        waited_for = dated and self.result.absent.get(alert.series, 0.0) is not None
+        if waited_for or _worth_keeping(self.rule, tier, alert, self.now):
             self.result.alerts[alert.key] = alert
         elif before is not None:
             self.result.alerts[alert.key] = None
@@ -209,4 +257,14 @@ def _worth_keeping(rule: Rule, tier: Tier, alert: Alert, now: float) -> bool:
     if beyond(tier, alert.window):
         return True
     # A source of dated samples answers with old ones again; without this mark an old breach would be a new one.
-    return alert.sample_at is not None and now - alert.sample_at <= max(3600.0, 10 * rule.step) + rule.lag
+    return alert.sample_at is not None and now - alert.sample_at <= _memory(rule)
+
+
+def _memory(rule: Rule) -> float:
+    """Return for how many seconds it is known which dated samples were judged; older ones are judged no more."""
+    return max(3600.0, 10 * rule.step) + rule.lag
+
+
+def _is_newer(reading: Reading, alert: Alert) -> bool:
+    """Return whether a sample has not been judged yet."""
+    return alert.sample_at is None or reading[1] is None or reading[1] > alert.sample_at

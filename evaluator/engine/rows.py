@@ -5,6 +5,7 @@ With 100,000 quiet series this is a scan over columns. A `Series` key is made on
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from evaluator.engine.conditions import nearest_row, rows_beyond
 from evaluator.engine.rules import Rule
@@ -57,9 +58,27 @@ def rows_of(samples: Samples, wanted: Collection[Series]) -> list[int]:
     return [row for row in candidates if series_of(labels[row]) in wanted]
 
 
-def all_series(samples: Samples) -> set[Series]:
-    """Return every series of an answer. This is no scan: only rules that must miss a series pay for it."""
-    return {series_of(labels) for labels in samples.labels}
+def newest_of(samples: Samples) -> dict[Series, float | None]:
+    """Return every series of an answer, with the timestamp of its newest sample where samples carry one.
+
+    This is no scan: only rules that must miss a series pay for it.
+    """
+    if samples.at is None:
+        return dict.fromkeys(map(series_of, samples.labels))
+    return dict(sorted(zip(map(series_of, samples.labels), samples.at, strict=True)))
+
+
+def recent(samples: Samples, oldest: float) -> Samples:
+    """Return an answer without the samples whose own timestamps are older than this."""
+    if not samples.at or min(samples.at) >= oldest:
+        return samples
+    rows = [row for row, at in enumerate(samples.at) if at >= oldest]
+    return replace(
+        samples,
+        labels=[samples.labels[row] for row in rows],
+        values=[samples.values[row] for row in rows],
+        at=[samples.at[row] for row in rows],
+    )
 
 
 def _values_by_label(wanted: Collection[Series]) -> Mapping[str, set[str | None]]:

@@ -3,6 +3,8 @@
 The window is a value of the alert's row, so a restart keeps it. This module never knows where it is kept.
 """
 
+from collections.abc import Iterable
+
 from evaluator.engine.alerts import Verdict
 from evaluator.engine.conditions import verdict_of
 from evaluator.engine.rules import Tier
@@ -28,6 +30,20 @@ def push(window: Window, tier: Tier, value: float, at: float, step: float) -> Wi
     oldest = at - (size + SPARE_STEPS) * step
     kept = [point for point in window if oldest <= point[0] < at]
     return (*kept, (at, value))[-size:]
+
+
+def amended(window: Window, tier: Tier, late: Iterable[tuple[float, float]], step: float) -> Window:
+    """Return the window with what is known now of instants that it has passed.
+
+    `late` are samples as (time, value), none newer than the window's end: points that came late, and points whose value
+    has changed since. They count from the next newer sample on. A window that was emptied stays so.
+    """
+    points = dict(window) | {at: value for at, value in late if value == value}  # noqa: PLR0124 - NaN.
+    if not window:
+        return window
+    size = window_size(tier)
+    oldest = window[-1][0] - (size + SPARE_STEPS) * step
+    return tuple(sorted(point for point in points.items() if point[0] >= oldest))[-size:]
 
 
 def beyond(tier: Tier, window: Window) -> int:

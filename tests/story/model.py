@@ -187,7 +187,8 @@ class Model:
         for series in sorted(fresh):
             self.judge_present(rule, slot, series, answer, breaching)
         for series in self.known(name) - fresh - set(answer.gone):
-            if series in present and self.is_quiet(name, series):
+            missed = rule.no_data.policy is NoDataPolicy.BREACH
+            if series in present and self.is_quiet(name, series) and not missed:
                 self.memory[name, series].missed = 0.0
                 continue
             self.judge_absent(rule, slot, series, breaching, reasons)

@@ -220,9 +220,8 @@ no_data = st.sampled_from(
 def rules(draw: st.DrawFn, name: str, late: frozenset[str] = frozenset()) -> Rule:
     """One rule of this name.
 
-    Late samples do not go with `no_data = "breach"` here: part 4 does not say when a series is missing whose old
-    samples are told again. Nor do they go with windows: a series that was quiet has no row, so what its old samples
-    were is only known as far as they are told again.
+    Late samples do not go with windows here: a series that was quiet has no row, so what its old samples were is only
+    known as far as they are told again.
     """
     severities = draw(st.sets(st.sampled_from(list(Severity)), min_size=1, max_size=4))
     spec = f'{{"expr":"{name}-{draw(st.integers(0, 1))}"}}'
@@ -234,7 +233,7 @@ def rules(draw: st.DrawFn, name: str, late: frozenset[str] = frozenset()) -> Rul
         every=every,
         service=draw(st.sampled_from(["infrastructure", "payments"])),
         lag=draw(st.sampled_from([0.0, 0.0, 60.0])),
-        no_data=draw(no_data.filter(lambda it: name not in late or it.policy is not NoDataPolicy.BREACH)),
+        no_data=draw(no_data),
         group_by=draw(st.sampled_from([None, None, (), ("host",)])),
         mode=draw(st.sampled_from([Mode.PAGE] * 8 + [Mode.SHADOW])),
         summary="{host} is {value}",

@@ -1,0 +1,168 @@
+"""Samples with timestamps of their own, as CloudWatch has them: told again, late, changed, and no longer coming."""
+
+from evaluator.engine.alerts import State
+from evaluator.engine.evaluate import evaluate
+from evaluator.engine.rules import NoDataPolicy, Query, Severity
+from evaluator.engine.samples import Samples
+from evaluator.engine.window import amended
+from tests.stories import FAILED, HI, LO, NAN, WEB, Story, labels, rule, tier
+
+Q, P, F = State.QUIET, State.PENDING, State.FIRING
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+def dated(*points: tuple[float, float], host="web-1") -> Samples:
+    return Samples([{"host": host}] * len(points), [value for _, value in points], [at for at, _ in points])
+
+
+def last(values: dict[int, float], now: int, lag: int = 120, periods: int = 5) -> Samples:
+    """Return what a poll reads: the last periods that are complete."""
+    edge = (now - lag) // MINUTE * MINUTE
+    return dated(*((at, value) for at, value in sorted(values.items()) if edge - periods * MINUTE < at <= edge))
+
+
+def test_a_series_is_missed_three_steps_and_the_lag_after_its_last_new_sample() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH, lag=120.0))
+    values = dict.fromkeys(range(0, 601, MINUTE), LO)
+    # The last new one is told at 720; from then on the same ones are told again, and after that nothing.
+    for now in range(300, 720 + 5 * MINUTE, MINUTE):
+        story.look(now, last(values, now))
+        assert story.state() is Q, now
+    story.look(720 + 5 * MINUTE, last(values, 720 + 5 * MINUTE))
+    assert story.state() is F
+    assert "no sample for 5m" in story.alert().reason
+
+
+def test_failed_polls_make_no_dated_series_missing() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    story.look(60, dated((0, LO)))
+    story.tell([(now, FAILED) for now in range(120, 7200, 60)])
+    for now in (7200, 7260):
+        story.look(now, dated((0, LO)))
+        assert story.state() is Q
+    story.look(7320, dated((7200, LO)))
+    assert story.state() is Q
+
+
+def test_a_missing_series_that_brings_a_new_sample_is_back() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    for now in range(60, 300, 60):
+        story.look(now, dated((0, LO)))
+    assert story.state() is F
+    story.look(300, dated((0, LO), (240, LO)))
+    assert story.state() is Q
+    assert story.kinds.count("opened") == story.kinds.count("resolved") == 1
+
+
+def test_what_is_missed_is_missed_after_a_restart_too() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    story.look(60, dated((0, LO)))
+    # The mark of a quiet series is a row: the store gives it back.
+    assert story.row() is not None
+    assert story.alert().sample_at == 0
+    story.tell([(now, dated((0, LO))) for now in (120, 180)])
+    assert story.state() is Q
+    story.look(240, dated((0, LO)))
+    assert story.state() is F
+
+
+def test_a_series_that_has_ended_is_not_missed_although_its_old_samples_are_told_again() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    story.look(60, dated((0, LO)))
+    story.look(120, Samples(gone=frozenset({WEB})))
+    for now in range(180, 1200, 60):
+        story.look(now, dated((0, LO)))
+        assert story.state() is Q, now
+    assert WEB not in story.world.remembered["cpu"]
+    assert story.kinds == []
+
+
+def test_nobody_waits_for_a_series_for_ever() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    story.look(60, dated((0, LO)))
+    for now in range(120, DAY + 2 * HOUR, 60):
+        story.look(now, dated((now - 60, LO), host="web-2"))
+    assert story.row() is None
+    assert WEB not in story.world.remembered["cpu"]
+    assert story.kinds.count("resolved") == 1
+
+
+def test_after_an_edit_the_first_answer_decides_also_with_old_samples() -> None:
+    before = rule(no_data=NoDataPolicy.BREACH)
+    story = Story.of(before)
+    story.look(60, dated((0, LO)))
+    story.edit(90, rule(no_data=NoDataPolicy.BREACH, group_by=()))
+    for now in (120, 180):
+        story.look(now, dated((0, LO)))
+        assert story.state() is Q
+    story.look(240, dated((0, LO)))
+    assert story.state() is F
+
+
+def test_a_sample_that_is_older_than_our_memory_is_not_judged() -> None:
+    story = Story.of(rule(lag=120.0))
+    story.look(HOUR + 121, dated((0, HI)))
+    assert story.row() is None
+    story.look(HOUR + 122, dated((0, HI), (HOUR, LO)))
+    assert story.row() is None
+    story.look(HOUR + 123, dated((3, HI)))
+    assert story.state() is F
+
+
+def test_an_old_breach_of_a_slow_metric_is_remembered_for_ten_periods() -> None:
+    story = Story.of(
+        rule(query=Query("cloudwatch", "{}", step=float(DAY)), no_data=NoDataPolicy.RESOLVE, resolve_after=3600.0)
+    )
+    story.look(0, dated((0, HI)))
+    assert story.state() is F
+    for now in range(0, 6 * DAY, HOUR):
+        story.look(now, dated((0, HI)))
+    assert story.kinds.count("opened") == 1
+
+
+def test_a_late_point_counts_in_a_window_with_the_next_newer_one() -> None:
+    story = Story.of(rule(tier(datapoints="3 of 4"), query=Query("cloudwatch", "{}", step=60.0)))
+    story.look(300, dated((60, HI), (180, LO)))
+    story.look(360, dated((60, HI), (120, HI), (180, LO)))
+    assert story.state() is Q  # An evaluation that brings no newer sample changes nothing.
+    story.look(420, dated((120, HI), (180, LO), (240, HI)))
+    assert story.state() is F
+
+
+def test_a_point_that_changes_counts_as_it_is_now() -> None:
+    story = Story.of(rule(tier(datapoints="2 of 3")))
+    story.look(180, dated((60, HI), (120, LO)))
+    story.look(240, dated((60, LO), (120, LO), (180, HI)))
+    assert story.state() is Q
+    story.look(300, dated((120, HI), (180, HI), (240, LO)))
+    assert story.state() is F
+
+
+def test_a_late_breach_of_a_series_that_was_quiet_counts() -> None:
+    story = Story.of(rule(tier(datapoints="2 of 3")))
+    story.look(240, dated((120, LO), (180, LO)))
+    assert story.row() is None
+    story.look(300, dated((120, LO), (180, HI), (240, HI)))
+    assert story.state() is F
+
+
+def test_for_each_sample_a_worse_tier_carries_the_milder_one() -> None:
+    story = Story.of(rule(tier(Severity.P0, 90), tier(Severity.P1, 50, 600)))
+    # Both are told in one answer: at the first one P0 fires and takes P1 along, which then stays.
+    story.look(300, dated((180, HI), (240, 60.0)))
+    assert (story.state(Severity.P0), story.state(Severity.P1)) == (Q, F)
+
+
+def test_windows_are_amended_within_their_reach() -> None:
+    three = tier(datapoints="2 of 3")
+    window = ((300.0, 1.0), (360.0, 2.0))
+    assert amended(window, three, [(330.0, 5.0), (300.0, 9.0)], 60.0) == ((300.0, 9.0), (330.0, 5.0), (360.0, 2.0))
+    assert amended(window, three, [(-60.0, 5.0)], 60.0) == window
+    assert amended(window, three, [(330.0, NAN)], 60.0) == window
+    assert amended((), three, [(330.0, 5.0)], 60.0) == ()
+    assert amended(window, tier(datapoints="1 of 2"), [(330.0, 5.0)], 60.0) == ((330.0, 5.0), (360.0, 2.0))
+
+
+def test_an_empty_answer_of_dated_samples_changes_nothing() -> None:
+    assert evaluate(rule(no_data=NoDataPolicy.BREACH), Samples(at=()), {}, {}, 0.0).alerts == {}
+    assert labels(host="web-1") == WEB
