@@ -10,7 +10,6 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +65,6 @@ def _written(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[s
     for key, value in table.items():
         if isinstance(value, dict) and not set(value) <= {"env", "file"}:
             yield from _written(value, (*path, key))
-
-
-@cache
-def names() -> frozenset[str]:
-    """Return the names of all shipped rules."""
-    return frozenset(shipped().rules.rules)
 
 
 class Watch:
@@ -192,7 +185,7 @@ class Watch:
         assert [each.id for each in self.open] == [each.id for each in before]
         return self
 
-    def closes(self, *, repeat: bool = False, slack: float = 0.0, reason: CloseReason = CloseReason.RECOVERED) -> None:
+    def closes(self, *, repeat: bool = False, reason: CloseReason = CloseReason.RECOVERED) -> None:
         """It is over: the incidents close not before `recover.for` of the worst has passed, and then all of them do."""
         opened = {each.id for each in self.open}
         assert opened, "nothing is open"
@@ -204,7 +197,7 @@ class Watch:
             self.look(self.answer if repeat else None)
         assert self.open or not waits, "it closed before its time"
         while self.open:
-            assert self.now <= end + slack, f"it stays open: {self.open[0].why}"
+            assert self.now <= end, f"it stays open: {self.open[0].why}"
             self.look(self.answer if repeat else None)
         closed = [each for each in self.incidents if each.id in opened]
         assert {each.close_reason for each in closed} == {reason}

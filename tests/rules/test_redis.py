@@ -1,5 +1,7 @@
 """The shipped rules that ask Redis: a server killed and started again, and one whose memory is full."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -15,7 +17,10 @@ def test_a_server_that_is_killed_opens_and_closes_when_it_is_back(rule: str, sev
     with servers.redis(port=port) as url, watch(rule, url=url, timeout="2s") as watched:
         watched.is_quiet()
         with redis_py.Redis.from_url(url) as client:
-            client.shutdown(nosave=True)
+            os.kill(client.info("server")["process_id"], signal.SIGKILL)
+        while servers.answers(port):
+            time.sleep(0.01)
+        watched.look_until(watched.rule.tiers[0].limit, within=30)
         incident = watched.opens(severity)
         assert "does not answer" in incident.title
         watched.stays_open_while_blind()
