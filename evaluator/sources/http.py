@@ -20,6 +20,7 @@ from evaluator.sources.http_exchange import Exchange, Seen
 from evaluator.sources.http_faults import Blame, Fault, ProbeError
 from evaluator.sources.http_measures import Answers, named
 from evaluator.sources.http_names import Names
+from evaluator.sources.http_patterns import Patterns
 from evaluator.sources.http_query import HttpQuery, HttpSettings
 from evaluator.sources.http_report import report
 from evaluator.sources.http_tls import Contexts
@@ -30,7 +31,9 @@ _parsed = lru_cache(maxsize=4096)(HttpQuery.model_validate_json)
 _BEAT = 0.2
 """Seconds between two looks at whether our own loop keeps up."""
 _HELD_UP = 0.25
-"""Of a target's timeout: where our loop was held up for longer, a timeout may be our own."""
+"""Of a target's timeout: where our loop was held up for longer at a time, a timeout may be our own."""
+_HICCUP = 0.4
+"""Seconds at a time that a busy machine holds up anybody, where a target's timeout is not even that long."""
 _WHOLE = 0.9
 """Of a target's timeout: one that had less time than this in the poll is not down, but not known."""
 
@@ -46,6 +49,7 @@ class HttpSource:
         self._settings = settings
         self._names = Names(f"evaluator-{name}")
         self._contexts = Contexts()
+        self._patterns = Patterns(f"evaluator-{name}")
         self._free = asyncio.Semaphore(settings.max_concurrency)
         self._poll = 0
         self._turns: dict[str, int] = {}
@@ -99,6 +103,7 @@ class HttpSource:
     async def close(self) -> None:
         """Let the threads end."""
         self._names.close()
+        self._patterns.close()
 
     async def _probe_all(self, wanted: Collection[str], certificates: Collection[str]) -> dict[str, Seen]:
         """Request each target once, those first that have waited longest for their turn."""
@@ -121,7 +126,8 @@ class HttpSource:
         held_up = watch.held_up()
         for name, each in seen.items():
             patience = self._settings.patience(self._settings.targets[name])
-            if each.fault is not None and each.fault.reason is FailureReason.TIMEOUT and held_up > _HELD_UP * patience:
+            late = held_up > max(_HELD_UP * patience, min(_HICCUP, patience))
+            if late and each.fault is not None and each.fault.reason is FailureReason.TIMEOUT:
                 text = f"this process was itself held up for {held_up:.1f} s, so that it did not hear an answer in time"
                 each.fault = Fault(FailureReason.TIMEOUT, text, Blame.OURS)
         return seen
@@ -154,6 +160,10 @@ class HttpSource:
             if look and seen.certificate is None and fault is not None and fault.reason is FailureReason.TLS:
                 until = min(deadline, loop.time() + patience)
                 await exchange.look(self._contexts.of(target, trusting=False), until)
+            async with asyncio.timeout_at(deadline):
+                seen.mismatch = await self._patterns.check(target, seen)
+        except TimeoutError:
+            seen.fault = late
         except ProbeError as error:
             seen.fault = error.fault
         except Exception as error:  # A mistake of ours with one target must not blind us to the others.
@@ -175,20 +185,15 @@ class _Pulse:
         """Begin now."""
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
-        self._lost = 0.0
+        self._longest = 0.0
 
     async def watch(self) -> None:
         """Look now and then; for ever."""
         while True:
             await asyncio.sleep(_BEAT)
-            self._lost += self._late()
+            self._longest = self.held_up()
             self._last = self._loop.time()
 
     def held_up(self) -> float:
-        """Return the seconds by which looks were late so far, one that is due now included."""
-        return self._lost + self._late()
-
-    def _late(self) -> float:
-        """Return how late the next look is. A few hundredths of a second are nothing."""
-        late = self._loop.time() - self._last - _BEAT
-        return late if late > _BEAT / 2 else 0.0
+        """Return the longest time in seconds by which a look was late so far, one that is due now included."""
+        return max(self._longest, self._loop.time() - self._last - _BEAT)

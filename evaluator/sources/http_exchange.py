@@ -42,6 +42,8 @@ class Seen:
     """What the server showed, as DER."""
     fault: Fault | None = None
     """Why there is no whole answer."""
+    mismatch: Fault | None = None
+    """In what the body is not as the settings expect."""
     resolved: bool = False
     """Whether the DNS knew its name, or that of an address that it sent us to."""
     reached: bool = False

@@ -7,10 +7,8 @@ a target is down, or we are blind.
 import difflib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
@@ -23,8 +21,6 @@ from evaluator.sources.weather import place, said
 DAY = 86_400.0
 _MOST_WARNINGS = 20
 _MOST_NAMED = 3
-
-_pattern = lru_cache(maxsize=4096)(re.compile)
 
 
 def named(query: HttpQuery, settings: HttpSettings) -> list[str] | PollFailed:
@@ -61,20 +57,7 @@ def problem(target: HttpTarget, seen: Seen) -> Fault | None:
         wanted = " or ".join(target.expect_status)
         reason = FailureReason.UNAVAILABLE if (seen.status or 0) >= 500 else FailureReason.BAD_ANSWER
         return Fault(reason, f"HTTP {seen.status} instead of {wanted}")
-    return mismatch(target, seen)
-
-
-def mismatch(target: HttpTarget, seen: Seen) -> Fault | None:
-    """Return in what the body is not as expected."""
-    if target.match is None and target.not_match is None:
-        return None
-    text = seen.body.decode("utf-8", "replace")
-    shown = f"the first {len(seen.body)} bytes of the body" if seen.cut else "the body"
-    if target.match is not None and not _pattern(target.match).search(text):
-        return Fault(FailureReason.BAD_ANSWER, f"`match` is not found in {shown}")
-    if target.not_match is not None and _pattern(target.not_match).search(text):
-        return Fault(FailureReason.BAD_ANSWER, f"`not_match` is found in {shown}")
-    return None
+    return seen.mismatch
 
 
 def blame(settings: HttpSettings, seen: Mapping[str, Seen]) -> dict[str, Fault]:
@@ -89,7 +72,7 @@ def blame(settings: HttpSettings, seen: Mapping[str, Seen]) -> dict[str, Fault]:
     witnessed = not settings.witness or any(seen[name].status is not None for name in settings.witness if name in seen)
     ours: dict[str, Fault] = {}
     for name, each in seen.items():
-        fault = each.fault
+        fault = each.fault or each.mismatch
         if fault is None:
             continue
         blind = {
@@ -155,8 +138,8 @@ class Answers:
             unreadable = Fault(FailureReason.BAD_ANSWER, "its certificate cannot be read")
             return (math.nan, unreadable) if end is None else ((end - self._now) / DAY, None)
         if query.measure == "match" and seen.fault is None:
-            wrong = mismatch(target, seen)
-            return float(wrong is None), wrong
+            wrong = seen.mismatch
+            return (math.nan if ours else float(wrong is None)), wrong
         if query.measure == "value" and seen.fault is None and _expected(target, seen):
             return self._number(name, query.path or "")
         return math.nan, ours or problem(target, seen) or Fault(FailureReason.BAD_ANSWER, f"no {query.measure}")

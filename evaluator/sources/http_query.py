@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
+import regex
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from evaluator.sources.fields import Bytes, Options, Seconds, Strict, refuse_idle_options
@@ -124,10 +125,10 @@ class HttpTarget(Strict):
     @field_validator("match", "not_match")
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:
-        """Refuse what Python cannot compile."""
+        """Refuse what cannot be compiled."""
         try:
-            re.compile(pattern or "")
-        except re.error as error:
+            regex.compile(pattern or "")
+        except regex.error as error:
             msg = f"is no regular expression: {error}"
             raise ValueError(msg) from None
         return pattern

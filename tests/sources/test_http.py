@@ -644,3 +644,30 @@ def test_a_hang_in_the_middle_of_an_answer_is_down(server: WireServer) -> None:
     many = b"HTTP/1.1 200 OK\r\n" + b"".join(b"a%d: b\r\n" % number for number in range(100_000))
     with peer(many, "hang") as chatty:
         assert down(one(f"http://127.0.0.1:{chatty.port}", timeout="1s"))
+
+
+def test_a_pattern_that_runs_for_ever_holds_up_nobody_and_is_no_verdict(server: WireServer) -> None:
+    async def story(url: str) -> tuple[PollResult, PollResult, float]:
+        targets = {
+            "odd": {"url": url, "match": '"status".*"ok"'},
+            "fine": {"url": server.url, "match": "ok"},
+        }
+        source = build(HttpSource, {"targets": targets})
+        await source.open()
+        asked = [query(HttpSource, {"measure": "up", "target": each}) for each in ("odd", "*")]
+        poll = asyncio.create_task(source.poll(asked, 0))
+        longest = 0.0
+        while not poll.done():
+            begin = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - begin)
+        await source.close()
+        odd, every = await poll
+        return odd, every, longest
+
+    with WireServer(saying(b'"status"' * 60_000)) as hostile:
+        odd, every, longest = run(story(hostile.url))
+    assert "`match` takes too long" in failed(odd, FailureReason.BAD_QUERY)
+    assert rows(every)["fine"] == 1.0
+    assert math.isnan(rows(every)["odd"])
+    assert longest < 0.3
