@@ -1,11 +1,17 @@
 """What ships is what was agreed: each rule with its service, severities and limits; each with its runbook page."""
 
 import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from evaluator.config.load import load
+from evaluator.config.plugins import installed
 from evaluator.engine.rules import Rule
 from evaluator.engine.wording import limit_text
 from tests.rules.shipped import KEYS, ROOT, shipped
@@ -112,3 +118,30 @@ def test_a_page_tells_everything_that_is_needed_at_night(rule: Rule) -> None:
         assert tier.severity in text
     row = f"[{rule.name}]({rule.name}.md)"
     assert row in (RUNBOOKS / "README.md").read_text()
+
+
+def queries(text: str) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yield each query that a comment or a page names, with its source where that stands right before it."""
+    text = re.sub(r"\n#? *", " ", text)
+    for found in re.finditer(r"\{ (?:measure|namespace) = ", text):
+        depth, end = 1, found.start()
+        while depth:
+            end += 1
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+        before = re.search(r'source = "(\w+)"`?, +`?query = $', text[: found.start()])
+        table = tomllib.loads(f"query = {text[found.start() : end + 1]}")["query"]
+        yield before and before[1], table
+
+
+@pytest.mark.parametrize(
+    "path", [*(ROOT / "rules").iterdir(), *RUNBOOKS.glob("*.md")], ids=lambda path: path.name.partition(".")[0]
+)
+def test_what_a_comment_or_a_page_offers_instead_is_a_query_that_a_source_takes(path: Path) -> None:
+    types = installed().sources
+    for source, table in queries(path.read_text()):
+        takes = []
+        for name in [source] if source else types:
+            with suppress(ValidationError):
+                types[name].Query.model_validate(table)
+                takes.append(name)
+        assert takes, (source, table)
