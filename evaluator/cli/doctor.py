@@ -170,14 +170,13 @@ def _source_jobs(
         about = f"{entry.type}, {count(len(rules), 'rule')}"
         if not entry.enabled and not named:
             wait = f"; {count(len(rules), 'rule waits', 'rules wait')} for it" if rules else ""
-            gaps = ", give what it refers to" if entry.settings is None else ""
+            gaps = "".join(f"; {each}" for each in loaded.lacking.get(name, ()))
             off.append(Section("source", name, about, f"set enabled = true in [sources.{name}]{gaps}{wait}"))
             continue
         section = Section("source", name, about + ("" if entry.enabled else ", off: tried all the same"))
         if entry.settings is None or entry.type not in plugins.sources:
-            found = Checkup(
-                Grade.WRONG, "settings", "something that they refer to is not there", "`evaluator check` shows it"
-            )
+            gaps = "; ".join(loaded.lacking.get(name, ())) or "they cannot be used"
+            found = Checkup(Grade.WRONG, "settings", gaps, "set it where evaluator is started")
             jobs.append(Job(section, _always(found), 1.0))
             continue
         kind, own = plugins.sources[entry.type], entry.settings

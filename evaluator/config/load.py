@@ -49,6 +49,8 @@ class Loaded:
     """The folder of rules."""
     plugins: Plugins | None = field(default=None, repr=False)
     """The types that sources and notifiers are made with."""
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By source that is off: what its settings refer to and is not there."""
 
 
 def load(
@@ -99,6 +101,7 @@ def load(
         judged.notes,
         folder,
         plugins,
+        judged.lacking,
     )
 
 

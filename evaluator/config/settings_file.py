@@ -49,6 +49,8 @@ class SettingsFile:
     rules: str = "rules"
     unpaged: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     """By service: the warning that it cannot page, which is of interest once a rule needs it."""
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By source that is off: what its settings refer to and is not there."""
 
 
 def read_settings(document: Document, environ: Mapping[str, str], folder: FilePath, plugins: Plugins) -> SettingsFile:
@@ -94,6 +96,7 @@ class _Reader:
             tuple(settings.lint.ignore),
             settings.rules,
             unpaged,
+            self._lacking(),
         )
 
     def _store(self, settings: Settings) -> BaseModel:
@@ -224,6 +227,14 @@ class _Reader:
             key = path[0] == "services" and path[-1] == "routing_key" and len(path) in (3, 4)
             if not key and not any(path[: len(off)] == off for off in self.disabled):
                 yield problem
+
+    def _lacking(self) -> dict[str, tuple[str, ...]]:
+        """Return, for each source that is off, the sentence of each of its references that leads nowhere."""
+        found: dict[str, tuple[str, ...]] = {}
+        for path, problem in self.references.missing.items():
+            if path[0] == "sources" and path[:2] in self.disabled:
+                found[str(path[1])] = (*found.get(str(path[1]), ()), *(each.message for each in self._safe([problem])))
+        return found
 
     def _declared(self, table: Table, settings: Settings, *, broken: bool) -> Declared:
         """Return what rules may refer to, as far as it can be made out."""

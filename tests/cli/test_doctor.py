@@ -247,11 +247,13 @@ def test_what_is_off_says_how_to_have_it_and_can_be_tried_by_name(folder: Path) 
     path = settings(folder, text + 'token = { env = "EVALUATOR_NO_SUCH" }', rules("plain", "good", "bad"))
     sections = found(path)
     assert sections["source", "plain"]["off"] == "set enabled = true in [sources.plain]; 2 rules wait for it"
-    assert sections["source", "dark"]["off"] == "set enabled = true in [sources.dark], give what it refers to"
+    assert sections["source", "dark"]["off"] == (
+        "set enabled = true in [sources.dark]; the environment variable EVALUATOR_NO_SUCH is not set"
+    )
     assert list(grades(found(path, "plain")["source", "plain"]).values()) == ["fine", "wrong"]
     dark = call(path, "dark")
     assert dark.exit_code == 1
-    assert "something that they refer to is not there" in dark.stdout
+    assert "WRONG   settings: the environment variable EVALUATOR_NO_SUCH is not set" in dark.stdout
 
 
 def test_a_source_that_is_not_there_and_wrong_settings_are_exit_2(folder: Path) -> None:
