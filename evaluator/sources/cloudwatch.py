@@ -75,7 +75,8 @@ class CloudWatchSource:
         parsed = _parsed(query.spec)
         if parsed.measure is not None:
             return None
-        return await past(self._reader, self._settings, parsed, (start, end, step), max(end, self._latest))
+        slots, latest = (start, end, step), max(end, self._latest)
+        return await past(self._reader, self._settings, query.spec, parsed, slots, latest)
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:
         """Try the credentials, each permission and each query, and say what a month costs."""

@@ -33,7 +33,7 @@ def kept_for(period: float) -> float:
 
 
 async def past(
-    reader: Reader, settings: CloudWatchSettings, query: CloudWatchQuery, slots: Slots, latest: float
+    reader: Reader, settings: CloudWatchSettings, spec: str, query: CloudWatchQuery, slots: Slots, latest: float
 ) -> list[tuple[float, PollResult]]:
     """Return what polls would have answered at each slot; `latest` is the newest instant that we know of."""
     start, end, step = slots
@@ -43,16 +43,16 @@ async def past(
         return []
     until = asyncio.get_running_loop().time() + LONGEST
     talk = Talk()
-    plan = await reader.plan({"": query}, talk, min(until, asyncio.get_running_loop().time() + settings.timeout))
-    if "" in plan.failed:
-        return [(at, plan.failed[""]) for at in instants]
+    plan = await reader.plan({spec: query}, talk, min(until, asyncio.get_running_loop().time() + settings.timeout))
+    if spec in plan.failed:
+        return [(at, plan.failed[spec]) for at in instants]
     period = query.period or 60.0
     edges = [edge_of(period, at, settings.delay) for at in instants]
     answers = await _pieces(reader, settings, plan, (edges[0] - lookback(period), edges[-1], period), until)
     oldest = latest - kept_for(period)
     lost = PollFailed(FailureReason.UNAVAILABLE, f"CloudWatch in {settings.region} keeps no points that old")
     return [
-        (at, lost if edge - lookback(period) < oldest else _as_of(answers, edge, plan.warnings[""]))
+        (at, lost if edge - lookback(period) < oldest else _as_of(answers, edge, plan.warnings[spec]))
         for at, edge in zip(instants, edges, strict=True)
     ]
 
@@ -65,7 +65,7 @@ async def _pieces(
     cuts = [first]
     while cuts[-1] < last:
         cuts.append(min(cuts[-1] + _MOST_PERIODS * period, last))
-    items = plan.items[""]
+    items = [item for some in plan.items.values() for item in some]
     answers: dict[Item, list[tuple[float, Answer]]] = {item: [] for item in items}
     for begin, finish in pairwise(cuts):
         deadline = min(until, asyncio.get_running_loop().time() + settings.timeout)

@@ -46,6 +46,16 @@ class Item:
     expression: str | None
     period: float
     account: str | None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Reckon the hash once: a poll of a thousand items looks each of them up many times."""
+        whole = (self.labels, self.metrics, self.expression, self.period, self.account)
+        object.__setattr__(self, "_hash", hash(whole))
+
+    def __hash__(self) -> int:
+        """Return the hash that was reckoned."""
+        return self._hash
 
     @property
     def many(self) -> bool:

@@ -14,10 +14,11 @@ from evaluator.sources.cloudwatch_answer import Answer, ask, described
 from evaluator.sources.cloudwatch_client import Aws
 from evaluator.sources.cloudwatch_discovery import Discovery
 from evaluator.sources.cloudwatch_errors import failure_of
-from evaluator.sources.cloudwatch_plan import Batch, Item, batches_of, items_of, wanted_of
+from evaluator.sources.cloudwatch_plan import Batch, Item, Rows, batches_of, items_of, wanted_of
 from evaluator.sources.cloudwatch_query import CloudWatchQuery, CloudWatchSettings
 
 _SUSPECTS = 1000
+_REMEMBERED = 10_000
 Range = tuple[float, float]
 """From the start of the first period to the end of the last."""
 
@@ -50,6 +51,7 @@ class Reader:
         self._where = where
         self._discovery = Discovery(aws, settings, where)
         self._suspects: dict[Item, None] = {}
+        self._known_items: dict[str, tuple[Sequence[Rows], Sequence[Item]]] = {}
         self.metrics = 0
         """How many metrics were requested: what AWS bills."""
 
@@ -62,7 +64,7 @@ class Reader:
         plan = Plan()
         for spec, query in queries.items():
             failed = next((found.failed[each] for each in wanted[spec] if each in found.failed), None)
-            items = [] if failed is not None else items_of(query, found.rows)
+            items = [] if failed is not None else self._items(spec, query, [found.rows[each] for each in wanted[spec]])
             if len(items) > self._settings.max_metrics:
                 failed = PollFailed(FailureReason.TOO_BIG, f"{self._where}: it would be {len(items)} series")
             if failed is not None:
@@ -71,6 +73,16 @@ class Reader:
             plan.items[spec] = items
             plan.warnings[spec] = tuple(found.warnings[each] for each in wanted[spec] if each in found.warnings)
         return plan
+
+    def _items(self, spec: str, query: CloudWatchQuery, rows: Sequence[Rows]) -> Sequence[Item]:
+        """Return the items of a query, worked out anew only when other metrics were found."""
+        known = self._known_items.get(spec)
+        if known is None or len(known[0]) != len(rows) or any(a is not b for a, b in zip(known[0], rows, strict=True)):
+            if len(self._known_items) > _REMEMBERED:
+                self._known_items.clear()
+            found = dict(zip(wanted_of(query).values(), rows, strict=True))
+            self._known_items[spec] = known = (rows, items_of(query, found))
+        return known[1]
 
     async def read(
         self, items: Collection[Item], ranges: Mapping[float, Range], talk: Talk, until: float

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from evaluator.sources import (
+    celery_query,
     host_query,
     http_query,
     pgbouncer_query,
@@ -18,6 +19,8 @@ from evaluator.sources import (
     stripe_query,
     uptimerobot_query,
 )
+from evaluator.sources.celery import CelerySource
+from evaluator.sources.cloudwatch import CloudWatchSource
 from evaluator.sources.host import HostSource
 from evaluator.sources.http import HttpSource
 from evaluator.sources.pgbouncer import PgBouncerSource
@@ -32,6 +35,8 @@ from evaluator.testing.sources import query
 
 PAGES = Path(__file__).parents[2] / "docs" / "sources"
 SOURCES: dict[str, Any] = {
+    "cloudwatch": CloudWatchSource,
+    "celery": CelerySource,
     "host": HostSource,
     "http": HttpSource,
     "pgbouncer": PgBouncerSource,
@@ -44,6 +49,8 @@ SOURCES: dict[str, Any] = {
     "sentry": SentrySource,
 }
 MEASURES = {
+    "cloudwatch": ("metric", "expression", "up"),
+    "celery": get_args(celery_query.Measure),
     "host": get_args(host_query.Measure),
     "http": get_args(http_query.Measure),
     "pgbouncer": get_args(pgbouncer_query.Measure),
@@ -59,7 +66,7 @@ MEASURES = {
 
 PARTS: dict[str, list[Any]] = {"http": [http_query.HttpTarget]}
 """Models of tables within a source's settings."""
-SECRETS = {"key": "rk_live_k", "url": "redis://localhost", "token": "t"}
+SECRETS = {"broker": "redis://localhost", "key": "rk_live_k", "url": "redis://localhost", "token": "t"}
 """What a reference stands for, where not any text will do."""
 
 
