@@ -9,6 +9,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -89,8 +90,10 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def process(arguments: Sequence[str], ready: Callable[[], bool], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end; `ready` says when it answers."""
+def process(
+    arguments: Sequence[str], ready: Callable[[], bool], log: Path, stop: int = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the end; `ready` says when it answers, `stop` is the signal that ends it."""
     with log.open("wb") as output:
         server = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=log.parent)
     try:
@@ -103,7 +106,7 @@ def process(arguments: Sequence[str], ready: Callable[[], bool], log: Path) -> I
             time.sleep(0.02)
         yield server
     finally:
-        server.terminate()
+        server.send_signal(stop)
         try:
             server.wait(10)
         except subprocess.TimeoutExpired:
@@ -284,7 +287,8 @@ def _local_postgres(home: Path, settings: dict[str, str], port: int) -> Iterator
     arguments = [*become, program, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
     arguments += [f"-c{name}={value}" for name, value in options.items()]
     url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    with process(arguments, lambda: answers(port), home / "log"):
+    # With SIGTERM it would wait until all clients have gone.
+    with process(arguments, lambda: answers(port), home / "log", signal.SIGINT):
         _wait_for_postgres(url)
         yield url
 

@@ -816,7 +816,9 @@ def standby(primary: str) -> Iterator[str]:
                 return False
             return True
 
-        with servers.process([*become, program, "-D", str(home / "data"), *options], ready, home / "log"):
+        with servers.process(
+            [*become, program, "-D", str(home / "data"), *options], ready, home / "log", signal.SIGINT
+        ):
             yield url
 
 
@@ -828,6 +830,8 @@ def test_a_standby_and_its_primary_know_how_far_it_is_behind() -> None:
     ):
         assert [values(each) for each in ask(primary, *lags)] == [[], [], [1.0]]
         with standby(primary) as replica:
+            # Else what is committed is written a little later.
+            admin.execute("SET synchronous_commit = local")
             admin.execute("CREATE TABLE t AS SELECT generate_series(1, 1000)")
             assert soon(lambda: ask(replica, "replication_lag")[0], lambda seen: seen == [0.0]) == [0.0]
             assert soon(lambda: ask(primary, "replication_lag_bytes")[0], lambda seen: seen == [0.0]) == [0.0]
