@@ -159,7 +159,7 @@ def _zone(name: str | None, otherwise: str) -> str:
     """Return the time zone of a stored crontab."""
     try:
         ZoneInfo(name or otherwise)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return otherwise
     return name or otherwise
 

@@ -21,9 +21,9 @@ RENEW = 90.0
 _LISTEN = 2.5
 """Seconds that the examination listens: workers send a heartbeat every 2 s."""
 _REDIS_GRANT = (
-    "ACL SETUSER evaluator on >PASSWORD ~* &* -@all +ping +llen +lindex +hlen +publish +psubscribe +punsubscribe "
-    "+subscribe +unsubscribe +brpop +sadd +srem +smembers +exists +del +zadd +zrem +zrange +zrangebyscore +zscore "
-    "+hget +hmget +eval +evalsha +script|load +select +info +multi +exec +watch +unwatch +client|setinfo"
+    "ACL SETUSER evaluator on >PASSWORD %R~* ~_kombu.binding* ~*reply.celery.pidbox* &* -@all +ping +select +llen "
+    "+lindex +hlen +hmget +zrange +zrangebyscore +time +publish +psubscribe +punsubscribe +brpop +sadd +srem +smembers "
+    "+zadd +zrem +del +exists +multi +exec +evalsha +script|exists +script|load"
 )
 _NAMES = r"^(celeryev(\..*)?|.*\.?reply\.celery\.pidbox|celery\.pidbox)$"
 _RABBITMQ_GRANT = f"rabbitmqctl set_permissions -p VHOST evaluator '{_NAMES}' '{_NAMES}' '{_NAMES}'"

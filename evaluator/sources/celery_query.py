@@ -44,7 +44,7 @@ def _zone(name: str) -> str:
     """Return the name of a time zone that exists."""
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         msg = f'{name} is not a time zone; write one like "UTC" or "Europe/Berlin"'
         raise ValueError(msg) from None
     return name

@@ -42,6 +42,15 @@ class _Box(Mailbox):
         """Give a producer on our own channel."""
         yield _Once(channel, auto_declare=False)
 
+    def _collect(self, ticket: Any, *arguments: Any, **options: Any) -> list[Any]:  # noqa: ANN401 - as kombu's.
+        """Collect the answers, unless the call reached nobody: kombu would wait for them on Redis for a second."""
+        channel = options.get("channel")
+        if getattr(channel, "reached", None) != 0 or channel is None:
+            found: list[Any] = super()._collect(ticket, *arguments, **options)
+            return found
+        channel.after_reply_message_received(self.reply_queue.name)
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class Roll:
