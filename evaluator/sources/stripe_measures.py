@@ -21,6 +21,15 @@ _NO_REFUND = frozenset({"failed", "canceled"})
 
 
 @dataclass(frozen=True, slots=True)
+class Payments:
+    """What became of the payments of a window."""
+
+    decided: int
+    failed: int
+    declined: int
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """What was read, as of an instant of Stripe's clock."""
 
@@ -31,7 +40,9 @@ class Books:
     refunds: Sequence[Refund] = ()
     disputes: Sequence[Dispute] = ()
     endpoints: Sequence[Endpoint] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    payments: dict[float, Payments] = field(default_factory=dict)
+    """By window, worked out when the first query asks: many rules share a window."""
 
 
 def measured(query: StripeQuery, books: Books) -> PollResult:
@@ -45,7 +56,7 @@ def measured(query: StripeQuery, books: Books) -> PollResult:
         case "endpoints_disabled":
             return _disabled(query, books)
         case "charge_failure_ratio":
-            return _charge_failures(query, [each for each in books.charges if each.created >= since], books)
+            return _charge_failures(query, books)
         case "refund_ratio":
             return _refund_ratio(query, books, since)
         case "refunds":
@@ -121,23 +132,33 @@ def _disabled(query: StripeQuery, books: Books) -> PollResult:
     return _one(float(len(off)), books, *(f"{url} is disabled" for url in off[:10]), *missing)
 
 
-def _charge_failures(query: StripeQuery, charges: Sequence[Charge], books: Books) -> PollResult:
-    """Return the ratio of payments that failed: retries of one payment count once, and not where one succeeded."""
+def _charge_failures(query: StripeQuery, books: Books) -> PollResult:
+    """Return the ratio of payments that failed."""
+    kept = books.payments.get(query.window)
+    if kept is None:
+        since = books.at - query.window
+        kept = books.payments[query.window] = _payments(each for each in books.charges if each.created >= since)
+    if kept.decided < query.min_count:
+        return _too_few(kept.decided, query, "payments", books)
+    failed = {"declines": kept.declined, "own": kept.failed - kept.declined}.get(query.faults, kept.failed)
+    return _one(failed / kept.decided, books)
+
+
+def _payments(charges: Iterable[Charge]) -> Payments:
+    """Return what became of payments: several tries of one count once, and as failed only where none succeeded."""
     payments: dict[str, list[Charge]] = {}
     for charge in charges:
         payments.setdefault(charge.payment_intent or charge.id, []).append(charge)
-    decided = failed = 0
+    decided = failed = declined = 0
     for tries in payments.values():
         if any(each.status == "succeeded" for each in tries):
             decided += 1
         elif all(each.status == "failed" for each in tries):
             decided += 1
             last = max(tries, key=lambda each: each.created)
-            declined = last.outcome is not None and last.outcome.type in _DECLINES
-            failed += query.faults == "all" or declined == (query.faults == "declines")
-    if decided < query.min_count:
-        return _too_few(decided, query, "payments", books)
-    return _one(failed / decided, books)
+            failed += 1
+            declined += last.outcome is not None and last.outcome.type in _DECLINES
+    return Payments(decided, failed, declined)
 
 
 def _refunds(books: Books, since: float) -> list[Refund]:

@@ -5,7 +5,7 @@ ended in `uptimerobot_seen`. It never judges a value, and never retries: the nex
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from typing import ClassVar
@@ -29,6 +29,8 @@ _MEND = (
     "make a key under Integrations & API > API in UptimeRobot (a read-only one of the whole account is enough), and "
     "set `token`"
 )
+_WILD = frozenset("*?[")
+"""What makes a name a pattern."""
 _UPTIME_KEPT, _RESPONSE_KEPT = 900.0, 300.0
 """Seconds that a monitor's statistics are used again: each costs a request of its own in v3."""
 
@@ -212,15 +214,22 @@ def _wanted(query: UptimeRobotQuery, name: str, number: int) -> bool:
     names, numbers = _names(query), _numbers(query)
     if not names and not numbers:
         return True
-    return number in numbers or any(name == each or fnmatchcase(name, each) for each in names)
+    return number in numbers or name in names or any(fnmatchcase(name, each) for each in names if _WILD & set(each))
+
+
+def _fits(pattern: str, names: Iterable[str]) -> bool:
+    """Return whether a pattern fits any of the names."""
+    return bool(_WILD & set(pattern)) and any(fnmatchcase(name, pattern) for name in names)
 
 
 def _missing(query: UptimeRobotQuery, monitors: Sequence[Monitor]) -> list[str]:
     """Return a sentence for each name and number that there is no monitor of."""
-    known = sorted({each.name for each in monitors})
-    absent = [each for each in _names(query) if not any(name == each or fnmatchcase(name, each) for name in known)]
+    if not _names(query) and not _numbers(query):
+        return []
+    known = {each.name for each in monitors}
+    absent = [each for each in _names(query) if each not in known and not _fits(each, known)]
     numbers = set(_numbers(query)) - {each.id for each in monitors}
-    return [f"there is no monitor {each}{did_you_mean(each, known)}" for each in absent] + [
+    return [f"there is no monitor {each}{did_you_mean(each, sorted(known))}" for each in absent] + [
         f"there is no monitor with the id {each}" for each in sorted(numbers)
     ]
 
