@@ -103,10 +103,10 @@ def _stripe(_size: int) -> Iterator[Fields]:
 
 
 @contextmanager
-def _sentry(_size: int) -> Iterator[Fields]:
+def _sentry(size: int) -> Iterator[Fields]:
     with Sentry("bench-token", clock=lambda: NOW, most=1_000_000) as organization:
-        organization.add("api", "web")
-        organization.errors("api", 30)
+        organization.add(*(f"p{number}" for number in range(size)))
+        organization.errors("p0", 30)
         yield {"url": organization.url, "token": "bench-token", "org": "acme", "timeout": "60s"}
 
 
@@ -185,7 +185,7 @@ SYSTEMS = (
     System("http", "HTTP server", _look_alike("http"), lambda n: {"measure": "status", "target": f"t{n}"}),
     System(
         "sentry", "look-alike", _look_alike("sentry"),
-        lambda n: {"measure": "errors", "project": "api", "query": f"release:{n}"},
+        lambda n: {"measure": "errors", "project": f"p{n}"},
     ),
     System("stripe", "look-alike", _look_alike("stripe"), lambda n: {"measure": "refund_ratio", "window": f"{n + 1}m"}),
     System(

@@ -60,6 +60,10 @@ class Costs(Suite):
         for fields, answer in zip(self.queries, mixed, strict=True):
             assert isinstance(answer, Samples), f"{fields}: {answer}"
 
+    def test_its_costs_are_counted(self) -> None:
+        with self.fine() as settings:
+            assert isinstance(build(self.kind, settings), Metered) is self.counts
+
     def test_usage_only_grows(self) -> None:
         async def seen(settings: Fields) -> list[dict[str, float]]:
             source = build(self.kind, settings)

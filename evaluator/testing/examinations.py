@@ -22,6 +22,10 @@ from evaluator.testing.suite import PATIENCE, Fields, Suite, build, run
 class Examinations(Suite):
     """What holds for `examine` of every source that has it."""
 
+    def test_doctor_can_ask_it(self) -> None:
+        with self.fine() as settings:
+            assert isinstance(build(self.kind, settings), Examined) is self.examines
+
     def test_doctor_finds_nothing_wrong_where_all_is_well(self) -> None:
         with self.fine() as settings:
             for queries in (self.asked(), []):

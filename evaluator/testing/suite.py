@@ -39,6 +39,10 @@ class Suite:
     bad_query: ClassVar[Fields | None] = None
     """A query that its model takes and the system in `fine` refuses: an unknown metric, a broken expression. `None`:
     whatever the model takes has an answer."""
+    examines: ClassVar[bool] = True
+    """`False` for a source without `examine`, which `evaluator doctor` can then only poll."""
+    counts: ClassVar[bool] = True
+    """`False` for a source without `usage`, of which nobody sees what it costs."""
     many: ClassVar[Sequence[Fields]] = ()
     """A hundred or so different queries, each of which has an answer in `fine`; for a source that batches."""
     most_requests: ClassVar[float] = float("inf")
