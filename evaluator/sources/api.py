@@ -94,15 +94,25 @@ class ApiClient:
         self._gates = Gates()
         self._slots = asyncio.Semaphore(terms.concurrency)
         self._http: httpx.AsyncClient | None = None
+        self._broken = ""
         self._requests = 0
         self._throttled = 0
 
     async def open(self) -> None:
         """Make the client, which connects when it is asked."""
         settings, terms = self.settings, self.terms
+        try:
+            trust: ssl.SSLContext | bool = True
+            if settings.ca is not None:
+                trust = ssl.create_default_context(cafile=str(settings.ca))
+        except OSError as error:
+            # `ssl.SSLError`, for a file that holds no certificate, is one of them.
+            self._broken = f"the file {settings.ca} (`ca`) cannot be used: {error.strerror or 'no certificate in it'}"
+            return
+        self._broken = ""
         self._slots = asyncio.Semaphore(terms.concurrency)
         self._http = httpx.AsyncClient(
-            verify=True if settings.ca is None else ssl.create_default_context(cafile=str(settings.ca)),
+            verify=trust,
             # A connection that is cancelled amid its handshake is only closed by the garbage collector, so its own
             # timeout comes a little before the deadline.
             timeout=httpx.Timeout(settings.timeout, connect=settings.timeout * 0.8),
@@ -153,6 +163,8 @@ class ApiClient:
 
     async def send(self, method: str, path: str, params: Params) -> tuple[httpx.Response, bytes]:
         """Send one request and read its answer up to the largest size."""
+        if self._broken:
+            raise self.failure(FailureReason.TLS, self._broken)
         if self._http is None:
             raise self.failure(FailureReason.REFUSED, "the source is closed")
         self._requests += 1

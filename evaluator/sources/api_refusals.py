@@ -10,15 +10,15 @@ import httpx
 import msgspec
 
 from evaluator.engine.samples import FailureReason
-from evaluator.sources.weather import reason_of
+from evaluator.sources.weather import reason_of, said
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return a hint with the names that are most like this one, or with how many there are to choose from."""
     close = get_close_matches(name, known, 3, 0.6)
     if close:
-        return f"; did you mean {' or '.join(close)}?"
-    return f"; there are {len(known)}: {', '.join(sorted(known)[:10])}" if known else "; there are none"
+        return said(f"; did you mean {' or '.join(close)}?")
+    return said(f"; there are {len(known)}: {', '.join(sorted(known)[:10])}") if known else "; there are none"
 
 
 def reason_of_error(error: Exception) -> tuple[FailureReason, str]:

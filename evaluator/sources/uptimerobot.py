@@ -22,7 +22,7 @@ from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.uptimerobot_list import Monitor
 from evaluator.sources.uptimerobot_query import UptimeRobotQuery, UptimeRobotSettings
 from evaluator.sources.uptimerobot_seen import Seen, labels_of
-from evaluator.sources.weather import timed_out
+from evaluator.sources.weather import said, timed_out
 
 _parsed = lru_cache(maxsize=4096)(UptimeRobotQuery.model_validate_json)
 _MEND = (
@@ -64,7 +64,7 @@ class UptimeRobotSource:
         self._turn = asyncio.Lock()
         self._list: list[Monitor] | None = None
         self._read = 0.0
-        self._responses = False
+        self._responses = self._had_responses = False
         self._kept: dict[tuple[int, str], tuple[float, float]] = {}
 
     async def open(self) -> None:
@@ -131,9 +131,11 @@ class UptimeRobotSource:
         try:
             at = asyncio.get_running_loop().time()
             # A tenth of tolerance: polls of the same interval never come at exactly the same distance.
-            if self._list is None or at - self._read > self._settings.refresh * 0.9:
+            poor = self._responses and not self._had_responses and self._settings.version == 2
+            if self._list is None or poor or at - self._read > self._settings.refresh * 0.9:
+                had = self._responses
                 self._list = await self._fetch(round_)
-                self._read = at
+                self._read, self._had_responses = at, had
                 self._seen.look(self._list, round_.time)
             return self._list
         finally:
@@ -154,7 +156,7 @@ class UptimeRobotSource:
         missing = _missing(query, monitors)
         if missing and not chosen and not gone and not any(self._seen.awaited(name) for name in _names(query)):
             return PollFailed(FailureReason.BAD_QUERY, f"UptimeRobot: {missing[0]}")
-        paused = [f"{each.name} is paused: no data" for each in chosen if each.status == "PAUSED"][:10]
+        paused = [said(f"{each.name} is paused: no data") for each in chosen if each.status == "PAUSED"][:10]
         shown = [each for each in chosen if each.status != "PAUSED"]
         try:
             values = [await self._value(query, each, round_) for each in shown]
@@ -211,10 +213,16 @@ def _numbers(query: UptimeRobotQuery) -> tuple[int, ...]:
 
 def _wanted(query: UptimeRobotQuery, name: str, number: int) -> bool:
     """Return whether a query is about this monitor. A name that holds a bracket or a star may be meant literally."""
-    names, numbers = _names(query), _numbers(query)
-    if not names and not numbers:
+    names, patterns = _split(_names(query))
+    if not names and query.id is None:
         return True
-    return number in numbers or name in names or any(fnmatchcase(name, each) for each in names if _WILD & set(each))
+    return name in names or any(fnmatchcase(name, each) for each in patterns) or number in _numbers(query)
+
+
+@lru_cache(maxsize=4096)
+def _split(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return all names, and those that are patterns too."""
+    return frozenset(names), tuple(each for each in dict.fromkeys(names) if _WILD & set(each))
 
 
 def _fits(pattern: str, names: Iterable[str]) -> bool:

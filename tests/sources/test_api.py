@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -162,6 +163,16 @@ def test_a_certificate_that_nobody_vouches_for_is_tls() -> None:
             return await get(client(f"https://127.0.0.1:{port}"))
 
     assert run(serve()) == [FailureReason.TLS]
+
+
+@pytest.mark.parametrize("text", ["", "no certificate", None])
+def test_authorities_that_cannot_be_read_are_tls_and_no_crash(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text)
+    terms = Terms("Vendor", "https://127.0.0.1:1", {}, [], 5, 1.0)
+    vendor = ApiClient(terms, ApiSettings.model_validate({"ca": str(file)}))
+    assert run(get(vendor)) == [FailureReason.TLS]
 
 
 @pytest.mark.parametrize(

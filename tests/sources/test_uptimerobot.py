@@ -275,6 +275,30 @@ def test_ratios_and_response_times(robot: UptimeRobot, version: int) -> None:
     assert len(robot.asked) == (5 if version == 3 else 1)
 
 
+def test_a_list_without_response_times_is_not_used_for_them(robot: UptimeRobot) -> None:
+    robot.add("api")
+    source = made(robot, version=2, refresh="60s")
+
+    async def both() -> list[PollResult]:
+        await source.open()
+        try:
+            (first,) = await source.poll(asked(UP), NOW)
+            (second,) = await source.poll(asked({"measure": "response_time"}), NOW)
+            return [first, second]
+        finally:
+            await source.close()
+
+    assert [rows(each) for each in run(both())] == [{"api": 1.0}, {"api": 0.12}]
+
+
+def test_names_of_several_lines_make_sentences_of_one(robot: UptimeRobot) -> None:
+    robot.add("two\nlines", "PAUSED")
+    paused, absent = ask(robot, UP, {**UP, "monitor": "two lines"})
+    assert isinstance(paused, Samples)
+    assert paused.warnings == ("two lines is paused: no data",)
+    assert "\n" not in failed(absent, FailureReason.BAD_QUERY)
+
+
 def test_statistics_never_take_the_place_of_the_list(robot: UptimeRobot) -> None:
     for number in range(20):
         robot.add(f"m{number}")
