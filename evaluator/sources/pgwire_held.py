@@ -77,8 +77,9 @@ class Held:
         """Do the work; whoever gives up in the middle leaves no half-read answer to the next."""
         try:
             return await work(connection)
-        except psycopg.Error:
-            if connection.closed:
+        except psycopg.Error as error:
+            # Without a SQLSTATE it is not the statement that is wrong, but the conversation.
+            if connection.closed or error.sqlstate is None:
                 await self.drop()
             raise
         except BaseException:

@@ -12,7 +12,7 @@ from typing import Any
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
 from evaluator.sources.means import Means, Pair
 from evaluator.sources.postgres_query import COUNTERS, HIDDEN, REPLICATION, SESSIONS, PostgresQuery
-from evaluator.sources.postgres_statement import FACTS, duration_column, parts, text_column
+from evaluator.sources.postgres_statement import FACTS, duration_column, needs, text_column
 from evaluator.sources.rates import Rates, Reading
 
 Document = Any
@@ -76,7 +76,7 @@ def answer(asked: Asked) -> PollResult:
     if not facts["monitor"] and (query.measure in HIDDEN or "state" in query.split() or query.query is not None):
         message = f"what other roles do is hidden from the role {facts['role']}; run {grant(facts)}"
         return PollFailed(FailureReason.AUTH, message)
-    for name in parts([query], ("public", "1.9")):
+    for name in needs(query):
         document = asked.documents[name]
         if isinstance(document, PollFailed):
             return document

@@ -94,30 +94,50 @@ select json_build_object('reset', {reset}, 'rows', (select coalesce(json_agg(s),
     join pg_database d on d.oid = p.dbid join pg_roles r on r.oid = p.userid
   group by 1, 2) s))"""
 
+_FIXED = {
+    FACTS: _FACTS,
+    "databases": _DATABASES,
+    "roles": _ROLES,
+    "counters": _COUNTERS,
+    "ages": _AGES,
+    "replication": _REPLICATION,
+}
+_PART_OF = {
+    **dict.fromkeys(SESSIONS, "sessions"),
+    **dict.fromkeys(REPLICATION, "replication"),
+    **dict.fromkeys((*COUNTERS, "cache_hit_ratio"), "counters"),
+    "database_size": "sizes",
+    "xid_age_percent": "ages",
+    "query_time": "statements",
+}
+
+
+def needs(query: PostgresQuery) -> list[str]:
+    """Return the names of the parts that the query is answered from."""
+    split = query.split()
+    needed = [FACTS, _PART_OF[query.measure]] if query.measure in _PART_OF else [FACTS]
+    needed += ["databases"] if "database" in split else []
+    return needed + (["roles"] if "user" in split else [])
+
 
 def parts(queries: Collection[PostgresQuery], statements: tuple[str, str] | None) -> dict[str, str]:
     """Return the parts that the queries need, by name.
 
     `statements`: the schema and the version of the extension pg_stat_statements, where the database has it.
     """
-    asked = {query.measure for query in queries}
-    needed = {FACTS: _FACTS}
-    if asked & SESSIONS:
-        needed["sessions"] = _sessions(queries)
-    if any("database" in query.split() for query in queries):
-        needed["databases"] = _DATABASES
-    if any("user" in query.split() for query in queries):
-        needed["roles"] = _ROLES
-    if asked & (COUNTERS | {"cache_hit_ratio"}):
-        needed["counters"] = _COUNTERS
-    if "database_size" in asked:
-        needed["sizes"] = _sizes(queries)
-    if "xid_age_percent" in asked:
-        needed["ages"] = _AGES
-    if asked & REPLICATION:
-        needed["replication"] = _REPLICATION
-    if "query_time" in asked and statements is not None:
-        needed["statements"] = _statements(queries, *statements)
+    needed = dict.fromkeys([FACTS, *(name for query in queries for name in needs(query))], "")
+    if statements is None:
+        needed.pop("statements", None)
+    for name in needed:
+        match name:
+            case "sessions":
+                needed[name] = _sessions(queries)
+            case "sizes":
+                needed[name] = _sizes(queries)
+            case "statements" if statements is not None:
+                needed[name] = _statements(queries, *statements)
+            case _:
+                needed[name] = _FIXED[name]
     return needed
 
 
