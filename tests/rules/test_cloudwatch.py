@@ -42,7 +42,7 @@ def lived(
 def test_an_instance_that_fails_its_checks_opens_and_closes_when_it_passes_them() -> None:
     with lived("ec2-instance-down", "StatusCheckFailed", 0, 1, minutes=(20, 40, 120)) as (watched, _):
         incident = watched.opens("P0")
-        assert incident.title == f"EC2 instance {BAD} fails its status checks"
+        assert incident.title == f"EC2 instance {BAD} is down"
         assert incident.group == (("InstanceId", BAD),)
         watched.stays_open_while_blind()
         # The minute that begins 3 minutes after the end is complete, and published, another 3 minutes later.
@@ -60,14 +60,36 @@ def test_an_instance_that_is_terminated_ends_its_incident_as_gone() -> None:
         assert [each.close_reason for each in watched.incidents] == [CloseReason.GONE]
 
 
-def test_an_instance_that_was_stopped_is_held_for_an_hour() -> None:
-    with lived("ec2-instance-down", "StatusCheckFailed", 0, 1, minutes=(20, 30, 30)) as (watched, aws):
-        watched.opens("P0")
+def test_an_instance_that_is_stopped_opens_and_closes_when_it_is_started() -> None:
+    with CloudWatch() as aws, watch("ec2-instance-down", **aws.settings) as watched:
+        aws.instances = {BAD: "running"}
+        for minute in [*range(-60, 30), *range(60, 120)]:
+            aws.put("AWS/EC2", "StatusCheckFailed", {"InstanceId": BAD}, {START + 60 * minute: 0})
+        watched.look_for(60 * 30)
         aws.instances[BAD] = "stopped"
-        watched.look_for(START + 60 * 80 - watched.now)
+        # Its last point is of minute 30. Silence counts after 3 steps and the rule's lag, and then for 2 minutes.
+        watched.look_for(START + 60 * (30 + 3 + 5) - watched.now)
+        assert not watched.open
+        watched.look_for(60 * 7)
+        (incident,) = watched.open
+        watched.says(incident, "P0")
+        assert incident.title == f"EC2 instance {BAD} is down"
+        watched.stays_open_while_blind()
+        watched.look_for(START + 60 * 60 - watched.now)
         assert watched.open
-        watched.look_for(1200)
+        aws.instances[BAD] = "running"
+        watched.look_for(60 * 10)
         assert [each.close_reason for each in watched.incidents] == [CloseReason.RECOVERED]
+
+
+def test_an_instance_that_scaling_takes_away_pages_nobody() -> None:
+    with CloudWatch() as aws, watch("ec2-instance-down", **aws.settings) as watched:
+        for minute in range(-60, 10):
+            aws.put("AWS/EC2", "StatusCheckFailed", {"InstanceId": BAD}, {START + 60 * minute: 0})
+        watched.look_for(60 * 10)
+        aws.instances = {BAD: "terminated"}
+        watched.look_for(60 * 60)
+        assert not watched.incidents
 
 
 @pytest.mark.parametrize("points", [5, 1])
