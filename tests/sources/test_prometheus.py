@@ -574,7 +574,7 @@ def test_a_checkup_warns_of_what_is_slow_large_or_incomplete() -> None:
 
     with wire(answer) as server:
         connection, slow = examined(server.url, "slow")
-        _, partial, many = examined(server.url, "large")
+        _, partial, many = examined(server.url, "large", timeout="20s")
     assert connection.grade is Grade.FINE
     assert "its version is not told" in connection.found
     assert {each.grade for each in (slow, partial, many)} == {Grade.WARNING}
