@@ -75,6 +75,21 @@ def test_each_service_has_a_file_and_a_routing_key() -> None:
     assert loaded.notes == {}
 
 
+def test_with_every_source_enabled_every_rule_is_judged_and_nothing_is_wrong() -> None:
+    credentials = {
+        "postgres": {"url": "postgresql://evaluator@localhost/postgres"},
+        "pgbouncer": {"url": "postgresql://evaluator@localhost:6432/pgbouncer"},
+        "celery": {"broker": "redis://localhost"},
+        "stripe": {"key": "rk_test_0123456789"},
+        "sentry": {"token": "a-token"},
+        "uptimerobot": {"token": "a-token"},
+    }
+    declared = tomllib.loads((ROOT / "evaluator.toml").read_text())["sources"]
+    loaded = shipped(**{name: credentials.get(name, {}) for name in declared})
+    assert loaded.problems == ()
+    assert [rule.name for rule in loaded.rules if not rule.judged] == []
+
+
 @pytest.mark.parametrize("rule", SHIPPED.values(), ids=lambda rule: rule.name)
 def test_a_rule_is_whole(rule: Rule) -> None:
     assert rule.summary
