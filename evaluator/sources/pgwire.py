@@ -79,10 +79,10 @@ class Connection(AsyncConnection[Any]):
     poll. Nothing of a statement that was given up may be taken for an answer to the next one, either.
     """
 
-    async def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - as in the base class.
+    async def wait(self, gen: PQGen[Any], interval: float = 0.1, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - as in the base class, whose later versions take more.
         """Run psycopg's exchange of messages."""
         try:
-            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+            return await waiting.wait_async(gen, self.pgconn.socket, interval, *more, **options)
         except asyncio.CancelledError:
             self.pgconn.finish()
             raise
@@ -177,7 +177,7 @@ def _raise_if_refused(wire: PGconn, tracing: int | None) -> None:
     """Raise `RefusedError` with the reason, unless libpq has connected."""
     if wire.status == pq.ConnStatus.OK:
         return
-    text = wire.get_error_message()
+    text = last_attempt(wire.get_error_message())
     if tracing is not None:
         # Also writes out what is still in the stream.
         wire.untrace()
@@ -193,6 +193,12 @@ def _raise_if_refused(wire: PGconn, tracing: int | None) -> None:
 def _may_be_translated(text: str) -> bool:
     """Return whether a server may have said this, and neither libpq nor the operating system."""
     return not _CLIENT_TEXTS.search(text) and not any(word in text for word in SYSTEM_TEXTS)
+
+
+def last_attempt(text: str) -> str:
+    """Return what libpq says of the last address that it tried, of all that a name has."""
+    _, start, rest = text.rpartition("connection to server ")
+    return start + rest
 
 
 def is_cut(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ import pytest
 import trustme
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
-from evaluator.sources import postgres_query
+from evaluator.sources import pgwire, postgres_query
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.postgres import PostgresSource
 from evaluator.testing import servers
@@ -272,6 +272,16 @@ def test_what_a_server_says_is_understood_in_every_language(
         said = answer.message if isinstance(answer, PollFailed) else answer.warnings[0]
         assert "schon zu viele Verbindungen" in said
         assert PASSWORD not in said
+
+
+def test_what_the_last_address_of_a_name_says_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both(host: str) -> dict[str, str]:
+        return {"host": f"{host},{host}", "hostaddr": "127.0.0.2,127.0.0.1"}
+
+    monkeypatch.setattr(pgwire, "_addresses", both)
+    with peer(refusing("53300", "désolé, trop de clients sont déjà connectés", "InitProcess"), "close") as french:
+        answers = ask(f"postgresql://e@database:{french.port}/x?sslmode=disable", "connections_percent", "up")
+    assert [values(each) for each in answers] == [[100.0], [1.0]]
 
 
 @pytest.mark.parametrize("word", ["starting up", "shutting down", "in recovery mode", "not yet accepting connections"])
