@@ -55,10 +55,11 @@ def test_a_server_that_is_killed_opens_and_closes_when_it_is_back() -> None:
 def test_slots_that_are_used_up_open_and_close_and_are_not_a_server_that_is_down() -> None:
     with small() as url, ExitStack() as application:
         with psycopg.connect(url, autocommit=True) as admin:
-            admin.execute("CREATE ROLE web LOGIN")
-            admin.execute("CREATE ROLE evaluator LOGIN")
+            admin.execute("CREATE ROLE web LOGIN PASSWORD 'secret'")
+            admin.execute("CREATE ROLE evaluator LOGIN PASSWORD 'secret'")
             admin.execute("GRANT pg_monitor TO evaluator")
-        web, own = (url.replace("postgres@", f"{role}@") for role in ("web", "evaluator"))
+        place = url.rpartition("@")[2]
+        web, own = (f"postgresql://{role}:secret@{place}" for role in ("web", "evaluator"))
         pool = [application.enter_context(psycopg.connect(web)) for _ in range(USABLE // 2)]
         with (
             watch("connection-pool", **at(own)) as watched,
