@@ -219,8 +219,9 @@ class StripeSource:
         """Try the key, and each permission that the rules need; where there are none, all that any rule could need."""
         round_ = Round(self._client, now)
         measures = {str(_parsed(query.spec).measure) for query in queries} - {"up"} or set(_NEEDS)
-        needs = {_KINDS[need].path: _KINDS[need] for measure in sorted(measures) for need in _NEEDS[measure]}
-        kinds = {objects.EVENTS.path: objects.EVENTS, **needs}
+        # Charges and refunds share a permission.
+        needs = {_KINDS[need].permission: _KINDS[need] for measure in sorted(measures) for need in _NEEDS[measure]}
+        kinds = {objects.EVENTS.permission: objects.EVENTS, **needs}
         trials = [self._trial(round_, kind) for kind in kinds.values()]
         checkups = await tried(self._client, trials)
         return [self._key(), *checkups, *clock_checkup(self._client), *limits_checkup(self._client)]

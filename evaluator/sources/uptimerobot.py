@@ -119,7 +119,15 @@ class UptimeRobotSource:
             return checkups
         names = {name for query in queries for name in _names(_parsed(query.spec))}
         checkups += [_named(name, found) for name in sorted(names)]
-        return [*checkups, *clock_checkup(self._client), *limits_checkup(self._client)]
+        return [*checkups, *clock_checkup(self._client), *self._plan(), *limits_checkup(self._client)]
+
+    def _plan(self) -> list[Checkup]:
+        """Say where we may send more than the plan allows."""
+        allowed, ours = self._client.limits.get("x-ratelimit-limit", ""), self._settings.requests_per_minute
+        if not allowed.isdecimal() or int(allowed) >= ours:
+            return []
+        mend = f"set requests_per_minute = {allowed}, or less where others use the same account"
+        return [Checkup(Grade.WARNING, "plan", f"allows {allowed} requests a minute, and we may send {ours}", mend)]
 
     async def _monitors(self, round_: Round) -> list[Monitor]:
         """Return the list, read now or a moment ago."""

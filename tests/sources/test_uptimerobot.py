@@ -13,8 +13,9 @@ from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samp
 from evaluator.sources.checkup import Grade
 from evaluator.sources.uptimerobot import UptimeRobotSource
 from evaluator.sources.uptimerobot_query import UptimeRobotSettings
+from evaluator.testing.http_sources import HttpSourceConformance
 from evaluator.testing.peers import nobody
-from evaluator.testing.sources import NOW, RemoteSourceConformance, build, polled, query, run
+from evaluator.testing.sources import NOW, build, polled, query, run
 from evaluator.testing.uptimerobot import UptimeRobot
 from evaluator.testing.wire import Weather, answer, hang, reset
 
@@ -77,7 +78,7 @@ async def several(
         await source.close()
 
 
-class TestConformance(RemoteSourceConformance):
+class TestConformance(HttpSourceConformance):
     kind = UptimeRobotSource
     queries = (
         {"measure": "monitor_up"},
@@ -361,6 +362,19 @@ def test_doctor_says_what_is_fine_and_what_is_not(robot: UptimeRobot, version: i
     assert TOKEN not in f"{wrong}"
     (gone,) = run(examined(made(robot, url=f"http://127.0.0.1:{nobody()}")))
     assert "check `url`" in gone.mend
+
+
+def test_doctor_says_that_the_plan_allows_less(robot: UptimeRobot, version: int) -> None:
+    async def examined(source: UptimeRobotSource) -> list[Any]:
+        await source.open()
+        try:
+            return list(await source.examine([], NOW))
+        finally:
+            await source.close()
+
+    found = {each.subject: each for each in run(examined(made(robot, requests_per_minute=60, version=version)))}
+    assert found["plan"].grade is Grade.WARNING
+    assert "requests_per_minute = 10" in found["plan"].mend
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "https://", "https://user:pw@host", "https://h?x=1", "http://h:x", "api"])
