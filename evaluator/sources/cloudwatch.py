@@ -37,7 +37,7 @@ class CloudWatchSource:
     Query: ClassVar[type[BaseModel]] = CloudWatchQuery
 
     def __init__(self, name: str, settings: CloudWatchSettings) -> None:
-        """Take the settings; nothing is loaded or asked before the first poll."""
+        """Take the settings; nothing is asked before the first poll."""
         self._settings = settings
         self._where = f"CloudWatch in {settings.region}"
         self._aws = Aws(name, settings)
@@ -47,7 +47,8 @@ class CloudWatchSource:
         self._latest = 0.0
 
     async def open(self) -> None:
-        """Do nothing: boto3 takes long to load, which is a thread's work."""
+        """Load boto3, which takes long; clients are made when they are needed, since credentials may be asked for."""
+        await self._aws.load()
 
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
         """Ask for what may have changed since, and answer each query with the samples of its last periods."""

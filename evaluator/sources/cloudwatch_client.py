@@ -1,22 +1,19 @@
-"""Talking to AWS through boto3: sessions, credentials that renew themselves, and calls that end in time.
+"""Talking to AWS through boto3: clients, and calls that end in time.
 
 boto3 blocks, so every call is the work of a thread with a deadline; what it did is counted. This module knows boto3. It
 never knows metrics or rules.
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from evaluator.sources.cloudwatch_query import CloudWatchSettings
+from evaluator.sources.cloudwatch_session import described, session_in_role, session_of
 from evaluator.sources.threads import Threads
-
-if TYPE_CHECKING:
-    from botocore.credentials import DeferredRefreshableCredentials
 
 T = TypeVar("T")
 
@@ -24,7 +21,6 @@ _ATTEMPTS = 3
 _THREADS = 6
 _CONNECT = 3.0
 """Seconds for a connection: AWS is never farther away."""
-_SESSION_NAME = "evaluator"
 _LOOK_AGAIN = 30.0
 """Seconds after which credentials are looked for again where there were none: EC2's metadata service is slow to say."""
 THROTTLES = frozenset(
@@ -74,6 +70,10 @@ class Aws:
         """How many requests were sent, repeated ones too."""
         self.throttled = 0
         """How many of them AWS refused for now."""
+
+    async def load(self) -> None:
+        """Load boto3 and its description of CloudWatch, so that no poll spends its time with that. It asks nobody."""
+        await asyncio.wrap_future(self._threads.submit(described))
 
     async def do(self, service: str, work: Callable[[Any], T], until: float) -> T:
         """Run `work` with the client of a service in a thread, and return what comes of it.
@@ -180,64 +180,24 @@ class Aws:
         return self._session
 
     def _new_session(self) -> Any:  # noqa: ANN401  # As above.
-        import boto3
-        from botocore.session import Session
-
-        # Its debugging log has session tokens in it.
-        logging.getLogger("botocore").setLevel(logging.WARNING)
-        # It logs a traceback where credentials cannot be renewed, which is a failed poll with a sentence here.
-        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
-        settings = self._settings
-        core = Session(profile=settings.profile)
-        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
-        keys: dict[str, Any] = {}
-        if settings.access_key_id is not None and settings.secret_access_key is not None:
-            token = settings.session_token
-            keys["aws_access_key_id"] = settings.access_key_id
-            keys["aws_secret_access_key"] = settings.secret_access_key.get_secret_value()
-            keys["aws_session_token"] = None if token is None else token.get_secret_value()
-        session = boto3.Session(botocore_session=core, region_name=settings.region, **keys)
-        return session if settings.role_arn is None else self._in_role(session, settings.role_arn)
-
-    def _in_role(self, session: Any, role: str) -> Any:  # noqa: ANN401  # As above.
-        """Return a session whose credentials are those of a role, and are renewed before they expire."""
-        import boto3
-        from botocore.credentials import (
-            AssumeRoleCredentialFetcher,
-            CredentialProvider,
-            CredentialResolver,
-            DeferredRefreshableCredentials,
+        loader = described()
+        session = session_of(self._settings, loader)
+        role = self._settings.role_arn
+        return (
+            session if role is None else session_in_role(self._settings, role, session, loader, self._sts_of(session))
         )
-        from botocore.exceptions import NoCredentialsError
-        from botocore.session import Session
 
-        source = session.get_credentials()
-        if source is None:
-            raise NoCredentialsError
-        settings = self._settings
-        extra = {"RoleSessionName": _SESSION_NAME}
-        if settings.external_id is not None:
-            extra["ExternalId"] = settings.external_id.get_secret_value()
+    def _sts_of(self, session: Any) -> Callable[..., Any]:  # noqa: ANN401  # As above.
+        """Return what makes the client with which a role is assumed."""
 
         def sts(service: str, **keys: Any) -> Any:  # noqa: ANN401  # The signature that botocore calls.
-            client = session.client(service, endpoint_url=settings.endpoint_url, config=self._config(), **keys)
+            client = session.client(service, endpoint_url=self._settings.endpoint_url, config=self._config(), **keys)
             before, self._clients["role"] = self._clients.get("role"), self._watched(client)
             if before is not None:
                 before.close()
             return client
 
-        fetcher = AssumeRoleCredentialFetcher(sts, source, role, extra_args=extra)
-
-        class _Role(CredentialProvider):
-            METHOD = "assume-role"
-
-            def load(self) -> "DeferredRefreshableCredentials":
-                return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
-
-        core = Session()
-        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
-        core.register_component("credential_provider", CredentialResolver([_Role()]))
-        return boto3.Session(botocore_session=core, region_name=settings.region)
+        return sts
 
     def _before_send(self, **_: object) -> None:
         """Count a request, and send none that nobody waits for any more."""
@@ -265,15 +225,3 @@ class Aws:
                 self.throttled += 1
             if call is not None:
                 call.last = ClientError({"Error": error}, getattr(operation, "name", "request"))
-
-
-def _timestamp(value: object) -> object:
-    """Return a timestamp as it is read cheapest: the seconds of the JSON protocol as they are.
-
-    botocore would make a `datetime` with a time zone of each point, which is two thirds of the CPU of a poll.
-    """
-    if isinstance(value, int | float):
-        return float(value)
-    from botocore.utils import parse_timestamp
-
-    return parse_timestamp(str(value))

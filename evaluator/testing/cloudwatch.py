@@ -9,7 +9,6 @@ source makes of its answers.
         settings = aws.settings
 """
 
-import ast
 import json
 import math
 import operator
@@ -31,12 +30,6 @@ ACCOUNT = "123456789012"
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 _SEARCH = re.compile(r"""SEARCH\(\s*'\{([^}]*)\}\s+MetricName="([^"]*)"'\s*,\s*'(\w+)'""")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")
-_OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
 Key = tuple[str, str, tuple[tuple[str, str], ...]]
 """Namespace, name and sorted dimensions of a metric."""
 Line = dict[int, float]
@@ -286,13 +279,9 @@ class CloudWatch:
             }
         if text.lstrip().upper().startswith("SELECT"):
             return {"all": ("Complete", {int(start): 1.0})}
-        try:
-            tree = ast.parse(text, mode="eval").body
-        except SyntaxError:
-            raise RefusedError("ValidationError", f"Error in expression '{query['Id']}': Invalid syntax") from None
         times = sorted({at for line in lines.values() for at in line})
-        worked = {at: value for at in times if (value := calculated(tree, lines, at)) is not None}
-        return {query["Id"]: ("Complete", worked)}
+        worked = {at: Arithmetic(text, lines, at).value for at in times or [int(start)]}
+        return {query["Id"]: ("Complete", {at: value for at, value in worked.items() if value is not None})}
 
     def _assume(self, form: Mapping[str, str]) -> Reply:
         self._allow("sts:AssumeRole")
@@ -351,20 +340,60 @@ def statistic(name: str, values: Sequence[float]) -> float:
     return float(sorted(values)[max(rank, 1) - 1])
 
 
-def calculated(tree: ast.expr, lines: Mapping[str, Line], at: int) -> float | None:
-    """Return the value of an expression of names, numbers, `+ - * /` and FILL at one time; `None`: none."""
-    match tree:
-        case ast.Constant(value=int() | float() as number):
-            return float(number)
-        case ast.Name(id=name) if name in lines:
-            return lines[name].get(at)
-        case ast.Call(func=ast.Name(id="FILL"), args=[inner, ast.Constant(value=number)]):
-            value = calculated(inner, lines, at)
-            return float(str(number)) if value is None else value
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            a, b = calculated(left, lines, at), calculated(right, lines, at)
-            if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
-                return None
-            return _OPERATORS[type(op)](a, b)
-        case _:
-            raise RefusedError("ValidationError", "Error in expression: Unsupported operand")
+class Arithmetic:
+    """The value of an expression of names, numbers, `+ - * /`, brackets and FILL at one time; `None`: none.
+
+    Python's own parser is not for threads: https://github.com/python/cpython/issues/106905
+    """
+
+    def __init__(self, text: str, lines: Mapping[str, Line], at: int) -> None:
+        self._words = [*re.findall(r"\d+(?:\.\d+)?|\w+|\S", text), ""]
+        self._lines = lines
+        self._at = at
+        self.value = self._sum()
+        self._take("")
+
+    def _take(self, *words: str) -> str:
+        """Take the next word, which must be one of these."""
+        word = self._words.pop(0) if self._words else ""
+        if words and word not in words:
+            raise RefusedError("ValidationError", f"Error in expression: Unexpected '{word}'")
+        return word
+
+    def _sum(self) -> float | None:
+        value = self._product()
+        while self._words[0] in ("+", "-"):
+            value = calculated(self._take(), value, self._product())
+        return value
+
+    def _product(self) -> float | None:
+        value = self._atom()
+        while self._words[0] in ("*", "/"):
+            value = calculated(self._take(), value, self._atom())
+        return value
+
+    def _atom(self) -> float | None:
+        word = self._take()
+        if word == "FILL":
+            self._take("(")
+            value = self._sum()
+            self._take(",")
+            filling = float(self._take())
+            self._take(")")
+            return filling if value is None else value
+        if word == "(":
+            value = self._sum()
+            self._take(")")
+            return value
+        if word in self._lines:
+            return self._lines[word].get(self._at)
+        if not word[:1].isdigit():
+            raise RefusedError("ValidationError", f"Error in expression: Unexpected '{word}'")
+        return float(word)
+
+
+def calculated(sign: str, a: float | None, b: float | None) -> float | None:
+    """Return what two values make, if both are there."""
+    if a is None or b is None or (sign == "/" and b == 0):
+        return None
+    return float({"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}[sign](a, b))

@@ -218,7 +218,7 @@ def test_a_throttled_sts_is_no_wrong_credential(aws: CloudWatch) -> None:
 
 
 def test_moto_has_the_same_api(moto: str) -> None:
-    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    keys: Any = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
     now = math.floor(datetime.now(UTC).timestamp() / 60) * 60.0
     with_keys = {"region": "us-east-1", "endpoint_url": moto, "access_key_id": "a", "secret_access_key": "b"}
     cloudwatch = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=moto, **keys)
