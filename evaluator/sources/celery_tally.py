@@ -162,6 +162,8 @@ class Tally:
         worker = self._workers.get(name)
         if worker is None:
             if len(self._workers) >= _MOST_WORKERS:
+                self._workers = {each: known for each, known in self._workers.items() if at - known.at <= BEAT}
+            if len(self._workers) >= _MOST_WORKERS:
                 return
             worker = self._workers[name] = _Worker(at)
         worker.at = at
