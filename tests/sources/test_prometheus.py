@@ -18,8 +18,9 @@ from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.prometheus import PrometheusSource
 from evaluator.sources.prometheus_report import compares
 from evaluator.testing import servers
+from evaluator.testing.http_sources import HttpSourceConformance
 from evaluator.testing.peers import http, nobody, peer
-from evaluator.testing.sources import RemoteSourceConformance, build, polled, query, run
+from evaluator.testing.sources import build, polled, query, run
 from evaluator.testing.wire import Heard, Reply, WireServer, drip, hang
 
 TOKEN = "s3cret-prometheus-token"
@@ -71,7 +72,7 @@ def wire(answer: Callable[[Heard], Reply]) -> Iterator[WireServer]:
         yield server
 
 
-class TestConformance(RemoteSourceConformance):
+class TestConformance(HttpSourceConformance):
     kind = PrometheusSource
     queries = ({"promql": "cpu"}, {"promql": "sum(cpu)"}, {"promql": "1 + 1"})
     now = BEGIN + 600.0

@@ -12,8 +12,9 @@ from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samp
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.sentry import SentrySource
 from evaluator.sources.sentry_query import SentrySettings
+from evaluator.testing.http_sources import HttpSourceConformance
 from evaluator.testing.sentry import Sentry
-from evaluator.testing.sources import NOW, RemoteSourceConformance, polled, query, run
+from evaluator.testing.sources import NOW, polled, query, run
 from evaluator.testing.wire import Weather, answer, hang, reset
 
 TOKEN = "sntryi_s3cret-sentry-token"
@@ -53,7 +54,7 @@ def failed(result: PollResult, reason: FailureReason) -> str:
     return result.message
 
 
-class TestConformance(RemoteSourceConformance):
+class TestConformance(HttpSourceConformance):
     kind = SentrySource
     queries = (
         {"measure": "errors"},

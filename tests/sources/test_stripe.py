@@ -13,7 +13,8 @@ from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samp
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.stripe import StripeSource
 from evaluator.sources.stripe_query import StripeSettings
-from evaluator.testing.sources import NOW, RemoteSourceConformance, polled, query, run
+from evaluator.testing.http_sources import HttpSourceConformance
+from evaluator.testing.sources import NOW, polled, query, run
 from evaluator.testing.stripe import Stripe
 from evaluator.testing.wire import Reply, Weather, answer, hang, reset
 
@@ -87,7 +88,7 @@ async def several(
         await source.close()
 
 
-class TestConformance(RemoteSourceConformance):
+class TestConformance(HttpSourceConformance):
     kind = StripeSource
     queries = (
         {"measure": "webhook_failures"},

@@ -9,9 +9,10 @@ import pytest
 from evaluator_acme.elasticsearch import ElasticsearchSource
 from evaluator_acme.journal import JournalNotifier, JournalSettings
 
-from evaluator.plugin import FailureReason, Notifier, PollFailed
+from evaluator.plugin import Notifier
+from evaluator.testing.http_sources import HttpSourceConformance
 from evaluator.testing.notifiers import NotifierConformance
-from evaluator.testing.sources import RemoteSourceConformance, build, polled, query, run
+from evaluator.testing.sources import build, polled, query, run
 from evaluator.testing.wire import Heard, Reply, WireServer
 
 KEY = "s3cret-api-key"
@@ -32,7 +33,7 @@ def cluster(heard: Heard) -> Reply:
     return Reply(200, json.dumps(HEALTH).encode()) if heard.path == "/_cluster/health" else Reply(404)
 
 
-class TestElasticsearch(RemoteSourceConformance):
+class TestElasticsearch(HttpSourceConformance):
     kind = ElasticsearchSource
     queries = ({"measure": "status"}, {"measure": "nodes"}, {"measure": "unassigned_shards"})
     up = UP
@@ -55,19 +56,6 @@ def test_the_values_are_those_of_the_cluster() -> None:
         (answers,) = run(polled(source, [query(ElasticsearchSource, each) for each in TestElasticsearch.many]))
     assert [list(answer.values) for answer in answers] == [[1.0], [3.0], [2.0], [96.5], [1.0]]
     assert answers[0].labels == [{"cluster": "search"}]
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [(401, FailureReason.AUTH), (429, FailureReason.RATE_LIMITED), (503, FailureReason.UNAVAILABLE)],
-)
-def test_a_refusal_has_its_reason_and_no_secret(status: int, reason: FailureReason) -> None:
-    with WireServer(lambda _: Reply(status, f"not with {KEY}".encode())) as server:
-        source = build(ElasticsearchSource, {"url": server.url, "api_key": KEY})
-        ((answer,),) = run(polled(source, [query(ElasticsearchSource, {"measure": "up"})]))
-    assert isinstance(answer, PollFailed)
-    assert answer.reason is reason
-    assert KEY not in answer.message
 
 
 class TestJournal(NotifierConformance):

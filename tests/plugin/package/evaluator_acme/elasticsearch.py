@@ -142,7 +142,7 @@ class ElasticsearchSource:
             health = json.loads(body)
         except (ValueError, RecursionError):
             health = None
-        if isinstance(health, dict) and health.get("status") in COLOURS:
+        if isinstance(health, dict) and str(health.get("status")) in COLOURS:
             return health
         return PollFailed(FailureReason.BAD_ANSWER, f"{self._where}: what answers is no Elasticsearch")
 
