@@ -78,10 +78,7 @@ class Poller:
     def ask(self, wanted: Wanted) -> Facts | PollFailed:
         """Ask the broker. It blocks, and ends by itself."""
         at, crew = time.monotonic(), self._memory.crew
-        facts = ask(self._broker, wanted, lambda consumers: crew.expected(at, consumers))
-        if isinstance(facts, Facts) and isinstance(facts.roll, Roll):
-            crew.muster(facts.roll, self._memory.tally.beating(time.monotonic()), time.monotonic())
-        return facts
+        return ask(self._broker, wanted, lambda consumers: crew.expected(at, consumers))
 
     def read(self) -> Stored | PollFailed:
         """Read the stored schedules. It blocks, and ends by itself."""
@@ -97,6 +94,9 @@ class Poller:
         """Return the answer to each query, by its spec."""
         self._memory.began = self.listener.began
         at = time.monotonic()
+        if isinstance(facts, Facts) and isinstance(facts.roll, Roll):
+            # Here and not in the thread: an answer that comes too late must not change what another poll looks at.
+            self._memory.crew.muster(facts.roll, self._memory.tally.beating(at), at)
         failed = self.listener.failed
         this = Round(self._broker.where, self._settings, self._memory, facts, stored, failed, now, at)
         answers = {spec: this.answer(query) for spec, query in asked.items()}

@@ -25,8 +25,12 @@ VIRTUAL_HOSTS = tuple("abcdefgh")
 class RabbitMQ:
     """A local RabbitMQ server. It is root's own node, with its own port mapper, cookie and files."""
 
-    def __init__(self, home: Path, users: Mapping[str, tuple[str, str]]) -> None:
-        """Take a folder, and users with their password and the names that they may configure, write and read."""
+    def __init__(self, home: Path, users: Mapping[str, tuple[str, str]], tls: Path | None = None) -> None:
+        """Take a folder, and users with their password and the names that they may configure, write and read.
+
+        With `tls`, a folder with `ca.pem`, `cert.pem` and `key.pem`, it speaks TLS as well, at `tls_port`.
+        """
+        self.tls_port = free_port()
         self.port = free_port()
         self._home = home
         self._distribution, self._mapper = free_port(), free_port()
@@ -39,9 +43,13 @@ class RabbitMQ:
         (home / "env.conf").touch()
         (home / "plugins").write_text("[].")
         (home / "definitions.json").write_text(json.dumps(definitions(users)))
-        (home / "rabbitmq.conf").write_text(
-            f"listeners.tcp.default = 127.0.0.1:{self.port}\nload_definitions = {home}/definitions.json\n"
-        )
+        lines = [f"listeners.tcp.default = 127.0.0.1:{self.port}", f"load_definitions = {home}/definitions.json"]
+        if tls is not None:
+            files = {"cacertfile": "ca.pem", "certfile": "cert.pem", "keyfile": "key.pem"}
+            lines += [f"listeners.ssl.default = 127.0.0.1:{self.tls_port}"]
+            lines += [f"ssl_options.{option} = {tls / name}" for option, name in files.items()]
+            lines += ["ssl_options.verify = verify_none"]
+        (home / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
 
     def url(self, virtual_host: str = "", user: str = "guest", password: str = "guest") -> str:  # noqa: S107 - its own.
         """Return the address of a virtual host, the default one if none is named."""
@@ -123,10 +131,10 @@ def definitions(users: Mapping[str, tuple[str, str]]) -> dict[str, list[dict[str
 
 
 @contextmanager
-def rabbitmq(users: Mapping[str, tuple[str, str]] | None = None) -> Iterator[RabbitMQ]:
-    """Run a RabbitMQ server of this machine. `users`: password, and the pattern of the names that they may use."""
+def rabbitmq(users: Mapping[str, tuple[str, str]] | None = None, tls: Path | None = None) -> Iterator[RabbitMQ]:
+    """Run a RabbitMQ server of this machine, with these users and this TLS as `RabbitMQ` takes them."""
     with folder() as home:
-        server = RabbitMQ(home, users or {})
+        server = RabbitMQ(home, users or {}, tls)
         try:
             server.start()
             yield server

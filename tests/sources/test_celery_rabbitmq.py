@@ -11,12 +11,14 @@ from typing import Any
 
 import amqp
 import pytest
+import trustme
 
 from evaluator.engine.samples import FailureReason, Samples
 from evaluator.sources import celery_events, celery_tally
 from evaluator.sources.celery import CelerySource
 from evaluator.sources.checkup import Grade
-from evaluator.testing import brokers
+from evaluator.testing import brokers, servers
+from evaluator.testing.peers import nobody
 from evaluator.testing.sources import RemoteSourceConformance, query
 from tests.sources import celery_jobs as jobs
 from tests.sources.celery_jobs import Asked, failed, story, values
@@ -38,9 +40,22 @@ def granted() -> str:
 
 
 @pytest.fixture(scope="module")
-def rabbit() -> Iterator[brokers.RabbitMQ]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority, and a certificate of 127.0.0.1 that it signed, which serves as a client's too."""
+    home = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    own = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(home / "ca.pem"))
+    own.private_key_pem.write_to_path(str(home / "key.pem"))
+    (home / "cert.pem").write_bytes(b"".join(each.bytes() for each in own.cert_chain_pems))
+    return home
+
+
+@pytest.fixture(scope="module")
+def rabbit(certificates: Path) -> Iterator[brokers.RabbitMQ]:
     """A server of this worker; each test has a virtual host of its own, but for the one that kills the server."""
-    with brokers.rabbitmq({"evaluator": (PASSWORD, granted()), "nobody": (PASSWORD, "^$")}) as server:
+    users = {"evaluator": (PASSWORD, granted()), "nobody": (PASSWORD, "^$")}
+    with brokers.rabbitmq(users, certificates) as server:
         yield server
 
 
@@ -180,6 +195,34 @@ def test_a_wrong_password_and_a_wrong_virtual_host_are_no_outage(rabbit: brokers
 
     story(told, rabbit.url("a", "guest", "wrong-password"))
     story(told, rabbit.url("no-such-host"))
+
+
+def test_both_brokers_are_asked_over_tls_by_who_trusts_them(rabbit: brokers.RabbitMQ, certificates: Path) -> None:
+    files = {name: str(certificates / f"{name}.pem") for name in ("ca", "cert", "key")}
+
+    async def trusting(ask: Asked) -> None:
+        await ask.hears()
+        up, workers = await ask({"measure": "up"}, WORKERS)
+        assert values(up) == [1.0]
+        assert values(workers) == [0.0]
+
+    async def not_trusting(ask: Asked) -> None:
+        for answer in await ask({"measure": "up"}, WORKERS):
+            assert failed(answer).reason is FailureReason.TLS
+            assert "certificate is not acceptable" in failed(answer).message
+
+    def told(url: str) -> None:
+        story(trusting, url, **files, reply_timeout="100ms")
+        story(not_trusting, url, reply_timeout="100ms")
+        story(not_trusting, url.replace("127.0.0.1", "localhost"), ca=files["ca"], reply_timeout="100ms")
+
+    told(rabbit.url("a").replace("amqp://", "amqps://").replace(f":{rabbit.port}/", f":{rabbit.tls_port}/"))
+    port = nobody()
+    options: list[str] = []
+    for name, path in (("ca-cert", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem")):
+        options += [f"--tls-{name}-file", str(certificates / path)]
+    with servers.redis("--tls-port", str(port), *options, port=nobody()):
+        told(f"rediss://127.0.0.1:{port}/0")
 
 
 def test_a_broker_that_is_killed_and_restarted(
