@@ -14,7 +14,7 @@ from evaluator.sources.cloudwatch_answer import Answer, ask, described
 from evaluator.sources.cloudwatch_client import Aws
 from evaluator.sources.cloudwatch_discovery import Discovery
 from evaluator.sources.cloudwatch_errors import failure_of
-from evaluator.sources.cloudwatch_plan import Batch, Item, Rows, batches_of, items_of, wanted_of
+from evaluator.sources.cloudwatch_plan import Batch, Item, Rows, Wanted, batches_of, items_of, wanted_of
 from evaluator.sources.cloudwatch_query import CloudWatchQuery, CloudWatchSettings
 
 _SUSPECTS = 1000
@@ -51,13 +51,14 @@ class Reader:
         self._where = where
         self._discovery = Discovery(aws, settings, where)
         self._suspects: dict[Item, None] = {}
+        self._known_wanted: dict[str, Sequence[Wanted]] = {}
         self._known_items: dict[str, tuple[Sequence[Rows], Sequence[Item]]] = {}
         self.metrics = 0
         """How many metrics were requested: what AWS bills."""
 
     async def plan(self, queries: Mapping[str, CloudWatchQuery], talk: Talk, until: float) -> Plan:
         """Return what each query needs; its patterns are found together."""
-        wanted = {spec: list(wanted_of(query).values()) for spec, query in queries.items()}
+        wanted = {spec: self._wanted(spec, query) for spec, query in queries.items()}
         found = await self._discovery.find({each: None for some in wanted.values() for each in some}, until)
         talk.answered += found.asked
         talk.errors += found.errors
@@ -73,6 +74,15 @@ class Reader:
             plan.items[spec] = items
             plan.warnings[spec] = tuple(found.warnings[each] for each in wanted[spec] if each in found.warnings)
         return plan
+
+    def _wanted(self, spec: str, query: CloudWatchQuery) -> Sequence[Wanted]:
+        """Return what must be found for a query, worked out once."""
+        known = self._known_wanted.get(spec)
+        if known is None:
+            if len(self._known_wanted) > _REMEMBERED:
+                self._known_wanted.clear()
+            self._known_wanted[spec] = known = tuple(wanted_of(query).values())
+        return known
 
     def _items(self, spec: str, query: CloudWatchQuery, rows: Sequence[Rows]) -> Sequence[Item]:
         """Return the items of a query, worked out anew only when other metrics were found."""
