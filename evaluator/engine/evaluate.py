@@ -15,7 +15,7 @@ from evaluator.engine.reasons import reason_of
 from evaluator.engine.rows import Reading, newest_of, readings_that_matter, recent
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
 from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
-from evaluator.engine.window import amended, beyond, push, window_size, windowed_verdict
+from evaluator.engine.window import SPARE_STEPS, amended, beyond, push, window_size, windowed_verdict
 
 Book = Mapping[tuple[Severity, Series], Alert]
 """The alerts of one rule that have a row."""
@@ -171,7 +171,7 @@ class _Sighted:
     def _begun(self, tier: Tier, alert: Alert, readings: list[Reading] | None) -> "_Track":
         """Return what there is to be judged of one alert."""
         newer = [reading for reading in readings or () if _is_newer(reading, alert)]
-        cause = self._ending(alert, present=readings is not None, said_something=bool(newer))
+        cause = self._ending(alert, tier, present=readings is not None, said_something=bool(newer))
         if cause is not Cause.JUDGED:
             return _Track(tier, ended(alert, self.now, SENTENCES[cause]), [], cause)
         if readings is not None:
@@ -184,7 +184,7 @@ class _Sighted:
         late = [(at, value) for value, at in readings if mark is not None and at is not None and at <= mark]
         return replace(alert, window=amended(alert.window, tier, late, self.rule.step)) if late else alert
 
-    def _ending(self, alert: Alert, *, present: bool, said_something: bool) -> Cause:
+    def _ending(self, alert: Alert, tier: Tier, *, present: bool, said_something: bool) -> Cause:
         """Return why the alert ends whatever its verdict, or `JUDGED`: it does not."""
         if alert.series in self.samples.gone:
             return Cause.GONE
@@ -192,7 +192,10 @@ class _Sighted:
             return Cause.EDITED
         held_open = self.rule.no_data.policy is NoDataPolicy.HOLD and alert.active
         if not said_something and not held_open:
-            forget_after = max(FORGET_AFTER, self.rule.no_data.resolve_after)
+            # Under "hold" only its window is left of a quiet series, and that for as long as its samples count.
+            quiet = self.rule.no_data.policy is NoDataPolicy.HOLD and alert.state is State.QUIET
+            window = (window_size(tier) + SPARE_STEPS + 1) * self.rule.step if quiet else 0.0
+            forget_after = max(FORGET_AFTER, self.rule.no_data.resolve_after, window)
             if self._absent(alert) >= forget_after:
                 return Cause.FORGOTTEN
         return Cause.JUDGED
