@@ -16,7 +16,7 @@ import structlog
 from evaluator.config.load import Loaded
 from evaluator.config.plugins import Plugins, installed
 from evaluator.config.settings import Settings
-from evaluator.engine.rules import RuleSet
+from evaluator.engine.rules import Mode, RuleSet
 from evaluator.incidents.routing import Routes
 from evaluator.notifiers.notifier import Notifier
 from evaluator.sources.reader import SELF, NeedsReader, Reader
@@ -142,6 +142,11 @@ class Equipment:
         retired += self.notifiers.swap(notifiers).items()
         in_force()
         await _all_closed(retired)
+
+    def unpaged(self) -> dict[str, str]:
+        """Return why a service cannot page, for each one that a rule in force would page."""
+        asked = {rule.service for rule in self.rules if rule.mode is Mode.PAGE}
+        return {service: note for service, note in self.loaded.notes.items() if service in asked}
 
     def refuse(self, loaded: Loaded) -> None:
         """Leave everything in force as it is, and show why what was loaded is not."""

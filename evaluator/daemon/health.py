@@ -58,7 +58,7 @@ class HealthBook:
             deliveries_pending=backlog.pending,
             deliveries_refused=backlog.refused,
             delivery_age=0.0 if backlog.oldest is None else max(0.0, now - backlog.oldest),
-            services_unpaged=len(self._equipment.loaded.notes),
+            services_unpaged=len(self._equipment.unpaged()),
             config_errors=sum(problem.error for problem in self._equipment.loaded.problems),
             store_failing=0.0 if failing is None else max(0.0, now - failing),
             mistakes=sum(_counts(self._metrics.errors, "where").values()),

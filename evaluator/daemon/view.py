@@ -63,7 +63,7 @@ class Picture:
             sources=tuple(self._source(name) for name in settings.sources if self._shown(name)),
             backlog=self.backlog(),
             problems=self._problems(),
-            notes=dict(self._equipment.loaded.notes),
+            notes=self._equipment.unpaged(),
         )
 
     def not_ready(self) -> tuple[str, ...]:
@@ -123,7 +123,9 @@ class Picture:
 
     def _source(self, name: str) -> SourceStatus:
         declared = self._equipment.settings.sources[name]
-        rules = sum(rule.source == name and rule.judged for rule in self._equipment.rules)
+        waiting = not declared.enabled
+        mine = [rule for rule in self._equipment.rules if rule.source == name]
+        rules = sum(bool(rule.off_because) if waiting else rule.judged for rule in mine)
         seen = self._sightings.sources.get(name, SourceStatus(name, declared.type))
         return replace(seen, type=declared.type, enabled=declared.enabled, rules=rules)
 

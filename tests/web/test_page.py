@@ -117,7 +117,7 @@ def test_sources_have_their_last_good_poll_and_their_error() -> None:
     text = read(NIGHT).text
     assert "prometheus 2 rules answered 12 s ago" in text
     assert "no answer · last good 22:11 , 4 m ago redis at cache-1:6379 did not answer within 5s" in text
-    assert "cloudwatch 4 rules off" in text
+    assert "Off: cloudwatch 4 rules wait" in text
 
 
 def test_whatever_is_in_the_way_is_told() -> None:
