@@ -99,7 +99,7 @@ def _stripe(_size: int) -> Iterator[Fields]:
         for number in range(50):
             account.event(age=60.0 * number)
             account.charge(age=60.0 * number)
-        yield {"url": account.url, "key": "rk_test_bench", "requests_per_second": 25, "timeout": "60s"}
+        yield {"url": account.url, "token": "rk_test_bench", "requests_per_second": 25, "timeout": "60s"}
 
 
 @contextmanager

@@ -38,7 +38,7 @@ description = "None of its rules can open or close anything meanwhile. The page 
 [rule.rule-blind]    # the source answers, but not to this rule
 severity    = "P3"
 source      = "self"
-query       = { measure = "rules_blind" }
+query       = { measure = "rule_blind" }
 unit        = "seconds"
 every       = "30s"
 at_least    = "10m"

@@ -143,7 +143,7 @@ class Round:
         for task in names(query.task) or (None,):
             results = tally.results(query.window, self.at, task)
             value = 0.0
-            if results.finished >= query.min_tasks:
+            if results.finished >= query.min_count:
                 value = results.failed / results.finished
             elif covered < _ENOUGH:
                 value = math.nan
@@ -151,7 +151,7 @@ class Round:
         heard = covered * query.window
         words = f"events were heard for {heard:.0f} s of the last {query.window:g} s"
         if all(math.isnan(value) for value in rows.values):
-            return self._cannot(f"{words}, and fewer than {query.min_tasks} tasks ended in them: too few to say")
+            return self._cannot(f"{words}, and fewer than {query.min_count} tasks ended in them: too few to say")
         rows.warnings.extend([blind] if blind else [])
         rows.warnings.extend([words] if covered < _ENOUGH else [])
         return rows.samples()

@@ -36,7 +36,7 @@ _OPTIONS: Options = {
     "task": (TASKS, "`failure_ratio`, `missed_runs` and `last_run`"),
     "name": (SCHEDULES, "`missed_runs` and `last_run`"),
     "window": (frozenset({"failure_ratio"}), "`failure_ratio`"),
-    "min_tasks": (frozenset({"failure_ratio"}), "`failure_ratio`"),
+    "min_count": (frozenset({"failure_ratio"}), "`failure_ratio`"),
 }
 
 
@@ -206,7 +206,7 @@ class CeleryQuery(Strict):
         None, description="missed_runs, last_run: an entry of the schedule, or a list (label `name`); default all."
     )
     window: Seconds = Field(600.0, description="failure_ratio: the time that is looked back at; at most a day.")
-    min_tasks: int = Field(20, ge=1, description="failure_ratio: with fewer finished tasks in the window it is 0.")
+    min_count: int = Field(20, ge=1, description="failure_ratio: with fewer finished tasks in the window it is 0.")
 
     @model_validator(mode="after")
     def _options_fit_the_measure(self) -> Self:

@@ -71,7 +71,7 @@ class Discovery:
 
     def _is_fresh(self, wanted: Wanted, now: float) -> bool:
         known = self._known.get(wanted)
-        return known is not None and now - known[0] < self._settings.discover_every
+        return known is not None and now - known[0] < self._settings.refresh
 
     def _failed(self, wanted: Wanted, error: Exception, found: Found) -> None:
         """Take the old list, if there is one: new metrics are then found later."""

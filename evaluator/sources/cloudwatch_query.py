@@ -94,7 +94,7 @@ class CloudWatchSettings(Strict):
         LAG, description="How long after its end a period is taken as complete; at most 30m.", le=MOST_DELAY
     )
     timeout: Seconds = Field(10.0, description="A poll takes no longer, with everything that it needs.")
-    discover_every: Seconds = Field(300.0, description='How long what `"*"` found is kept.')
+    refresh: Seconds = Field(300.0, description='How long what `"*"` found is kept.')
     max_metrics: int = Field(
         5000, description="A query that finds more metrics than this fails: each one costs money.", ge=1, le=100_000
     )

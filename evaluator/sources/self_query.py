@@ -13,7 +13,7 @@ Measure = Literal[
     "up",
     "uptime",
     "source_silent",
-    "rules_blind",
+    "rule_blind",
     "cycle_lag",
     "missed_slots",
     "delivery_age",
@@ -23,9 +23,8 @@ Measure = Literal[
     "config_problems",
     "store_failing",
     "mistakes",
-    "memory",
+    "memory_used",
 ]
-"""What is measured."""
 
 _GROWING = ("missed_slots", "mistakes")
 _BY_SOURCE = ("source_silent", "cycle_lag", "missed_slots")
@@ -33,7 +32,7 @@ _OPTIONS: Options = {
     "per": (_GROWING, "counts that grow"),
     "source": (_BY_SOURCE, "measures of sources"),
     "unwatched": (("source_silent",), "`source_silent`"),
-    "rule": (("rules_blind",), "`rules_blind`"),
+    "rule": (("rule_blind",), "`rule_blind`"),
 }
 
 
@@ -46,13 +45,21 @@ class SelfQuery(Strict):
 
     shorthand: ClassVar[str] = "measure"
 
-    measure: Measure = Field(description="what of the daemon is measured")
-    source: str | None = Field(None, description="only this source; default: a series for each")
-    rule: str | None = Field(None, description="for rules_blind: only this rule; default: a series for each")
-    unwatched: bool = Field(
-        default=False, description="for source_silent: only sources without a rule of their own on `up`"
+    measure: Measure = Field(
+        description="What to measure: `uptime`, `source_silent`, `rule_blind`, `cycle_lag`, `delivery_age`, "
+        "`store_failing` (seconds), `deliveries_pending`, `deliveries_refused` (deliveries), `services_unpaged` "
+        "(services), `config_problems` (problems), `missed_slots`, `mistakes` (count in the time of `per`), "
+        "`memory_used` (bytes), `up` (1)."
     )
-    per: Seconds | None = Field(None, description="for missed_slots and mistakes: how many in this time, like 1h")
+    source: str | None = Field(
+        None, description="Measures of sources: only this source; default a series for each (label `source`)."
+    )
+    rule: str | None = Field(None, description="rule_blind: only this rule; default a series for each (label `rule`).")
+    unwatched: bool = Field(
+        default=False,
+        description="source_silent: `true`: only sources without a rule that pages for their `up`.",
+    )
+    per: Seconds | None = Field(None, description='missed_slots, mistakes: how many in this time, like `"1h"`.')
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:

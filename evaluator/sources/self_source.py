@@ -32,7 +32,7 @@ _PLAIN: Mapping[str, Callable[[Health], float | None]] = {
     "services_unpaged": lambda health: health.services_unpaged,
     "config_problems": lambda health: health.config_errors,
     "store_failing": lambda health: health.store_failing,
-    "memory": lambda health: health.memory,
+    "memory_used": lambda health: health.memory,
 }
 """The measures that are one number."""
 _OF_SOURCES: Mapping[str, Callable[[SourceHealth], float | None]] = {
@@ -93,7 +93,7 @@ class SelfSource:
         """Return the samples of one query."""
         query = _parsed(spec)
         measure = query.measure
-        if measure == "rules_blind":
+        if measure == "rule_blind":
             return _of_rules(query, health)
         if measure in _OF_SOURCES:
             return _of_sources(query, health, _OF_SOURCES[measure])

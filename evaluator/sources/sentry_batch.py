@@ -18,7 +18,7 @@ from evaluator.sources.sentry_query import HOUR, SPANS, TABLES, SentryQuery
 _FIELDS = {
     "errors": (api.COUNT,),
     "users": (api.USERS,),
-    "failure_rate": (api.COUNT, api.FAILURES),
+    "failure_ratio": (api.COUNT, api.FAILURES),
     "p95": (api.COUNT, api.P95),
 }
 _MILLISECONDS = 1000.0
@@ -136,8 +136,8 @@ def _values(query: SentryQuery, row: Mapping[str, float | None]) -> list[tuple[d
         return [({"outcome": each}, row.get(each) or 0.0) for each in query.outcomes]
     if query.measure in {"errors", "users"}:
         return [({}, row.get(_FIELDS[query.measure][0]) or 0.0)]
-    size = api.SESSIONS if query.measure == "crash_free" else api.COUNT
-    field = {"crash_free": api.CRASH_FREE, "p95": api.P95}.get(query.measure, api.FAILURES)
+    size = api.SESSIONS if query.measure == "crash_free_ratio" else api.COUNT
+    field = {"crash_free_ratio": api.CRASH_FREE, "p95": api.P95}.get(query.measure, api.FAILURES)
     value = row.get(field)
     if value is None or (row.get(size) or 0.0) < query.min_count:
         return []

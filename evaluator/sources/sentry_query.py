@@ -11,7 +11,7 @@ from evaluator.sources.api import ApiSettings
 from evaluator.sources.api_settings import base_url
 from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
 
-Measure = Literal["up", "errors", "users", "failure_rate", "p95", "crash_free", "dropped"]
+Measure = Literal["up", "errors", "users", "failure_ratio", "p95", "crash_free_ratio", "dropped"]
 Outcome = Literal["rate_limited", "client_discard", "filtered", "invalid", "abuse", "cardinality_limited"]
 
 Slug = Annotated[str, Field(pattern=r"^[^\s/?#]+$")]
@@ -19,21 +19,21 @@ Slugs = Slug | Annotated[tuple[Slug, ...], Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1)]
 Names = Name | Annotated[tuple[Name, ...], Field(min_length=1)]
 
-TABLES = frozenset({"errors", "users", "failure_rate", "p95"})
+TABLES = frozenset({"errors", "users", "failure_ratio", "p95"})
 """Measures that are asked of the events table."""
-SPANS = frozenset({"failure_rate", "p95"})
-HOURLY = frozenset({"crash_free", "dropped"})
+SPANS = frozenset({"failure_ratio", "p95"})
+HOURLY = frozenset({"crash_free_ratio", "dropped"})
 """Measures whose data has steps of an hour."""
 HOUR = 3600.0
-WINDOWS = {"crash_free": 86400.0, "dropped": HOUR}
+WINDOWS = {"crash_free_ratio": 86400.0, "dropped": HOUR}
 """Windows where the query names none; of all others 5 minutes."""
 _ALL = TABLES | HOURLY
 _OPTIONS: Options = {
     "project": (_ALL, "the measures of projects"),
-    "environment": (TABLES | {"crash_free"}, "the measures of events and sessions"),
-    "query": (TABLES | {"crash_free"}, "the measures of events and sessions"),
+    "environment": (TABLES | {"crash_free_ratio"}, "the measures of events and sessions"),
+    "query": (TABLES | {"crash_free_ratio"}, "the measures of events and sessions"),
     "window": (_ALL, "the measures of projects"),
-    "min_count": (SPANS | {"crash_free"}, "`failure_rate`, `p95` and `crash_free`"),
+    "min_count": (SPANS | {"crash_free_ratio"}, "`failure_ratio`, `p95` and `crash_free_ratio`"),
     "outcome": (frozenset({"dropped"}), "`dropped`"),
 }
 
@@ -67,8 +67,8 @@ class SentryQuery(Strict):
     shorthand: ClassVar[str] = "measure"
 
     measure: Measure = Field(
-        description="What to measure: `errors` (events), `users` (persons who saw an error), `failure_rate` (ratio, "
-        "0 to 1), `p95` (seconds), `crash_free` (ratio, 0 to 1), `dropped` (events), `up` (1, or 0 when the API "
+        description="What to measure: `errors` (events), `users` (persons who saw an error), `failure_ratio` (ratio, "
+        "0 to 1), `p95` (seconds), `crash_free_ratio` (ratio, 0 to 1), `dropped` (events), `up` (1, or 0 when the API "
         "refuses connections or is silent)."
     )
     project: Slugs | None = Field(
@@ -78,17 +78,17 @@ class SentryQuery(Strict):
     query: str | None = Field(
         None,
         description="Only what this search finds, in Sentry's own words: `level:fatal`; a text. The default of "
-        "`failure_rate` and `p95` is `is_transaction:true`.",
+        "`failure_ratio` and `p95` is `is_transaction:true`.",
     )
     window: Seconds | None = Field(
         None,
-        description="What happened in this time; default 5 minutes, of `dropped` an hour and of `crash_free` a day, "
-        "both in whole hours.",
+        description="What happened in this time; default 5 minutes, of `dropped` an hour and of `crash_free_ratio` a "
+        "day, both in whole hours.",
     )
     min_count: int = Field(
         20,
         ge=1,
-        description="`failure_rate`, `p95`, `crash_free`: no series where there are fewer transactions or sessions.",
+        description="failure_ratio, p95, crash_free_ratio: no series where there are fewer transactions or sessions.",
     )
     outcome: Outcome | Annotated[tuple[Outcome, ...], Field(min_length=1)] = Field(
         "rate_limited",

@@ -54,7 +54,7 @@ class StripeSource:
 
     def __init__(self, name: str, settings: StripeSettings) -> None:
         """Take the settings; nothing is connected before the first poll."""
-        key = settings.key.get_secret_value()
+        key = settings.token.get_secret_value()
         self._name = name
         self._settings = settings
         self._kind = key[:8]

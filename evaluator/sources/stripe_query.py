@@ -36,7 +36,7 @@ RATIOS = frozenset({"webhook_failure_ratio", "charge_failure_ratio", "refund_rat
 _OPTIONS: Options = {
     "window": (WEBHOOKS | RATIOS | {"refunds", "disputes"}, "counts and ratios"),
     "grace": (WEBHOOKS, "the measures of webhooks"),
-    "types": (WEBHOOKS, "the measures of webhooks"),
+    "event": (WEBHOOKS, "the measures of webhooks"),
     "endpoint": (frozenset({"endpoints_disabled"}), "`endpoints_disabled`"),
     "min_count": (RATIOS, "ratios"),
     "by_amount": (frozenset({"refund_ratio"}), "`refund_ratio`"),
@@ -47,7 +47,7 @@ _OPTIONS: Options = {
 class StripeSettings(ApiSettings):
     """Settings of `type = "stripe"`."""
 
-    key: SecretStr = Field(
+    token: SecretStr = Field(
         description="A restricted key (`rk_live_…`) that may read what the rules ask for. Never shown. "
         "A secret key (`sk_…`) works, but may do everything."
     )
@@ -69,9 +69,9 @@ class StripeSettings(ApiSettings):
         """Take an address without query."""
         return base_url(url)
 
-    @field_validator("key")
+    @field_validator("token")
     @classmethod
-    def _key_can_read(cls, key: SecretStr) -> SecretStr:
+    def _token_can_read(cls, key: SecretStr) -> SecretStr:
         """Refuse what is no key, and a publishable one, which can read nothing; repeat nothing of it."""
         text = key.get_secret_value()
         if text.startswith("pk_"):
@@ -98,7 +98,7 @@ class StripeQuery(Strict):
         300.0,
         description="Webhook measures: an event that is younger is not counted, since it may be on its way.",
     )
-    types: Names | None = Field(
+    event: Names | None = Field(
         None,
         description="Webhook measures: only events of this type, such as `payment_intent.succeeded` or `charge.*`, or "
         "of these types; a text. Default all.",
@@ -134,7 +134,7 @@ class StripeQuery(Strict):
     @property
     def patterns(self) -> tuple[str, ...]:
         """The types of events that are asked for; none: all."""
-        return () if self.types is None else (self.types,) if isinstance(self.types, str) else self.types
+        return () if self.event is None else (self.event,) if isinstance(self.event, str) else self.event
 
     @property
     def endpoints(self) -> tuple[str, ...]:

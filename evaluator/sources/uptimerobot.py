@@ -178,7 +178,7 @@ class UptimeRobotSource:
         """Return what is measured of one monitor; in v3 some of it costs a request of its own."""
         number = monitor.id
         match query.measure:
-            case "uptime_ratio":
+            case "uptime_percent":
                 if query.window in monitor.ratios:
                     return monitor.ratios[query.window]
                 ask = partial(listed.uptime, round_, number, int(query.window[:-1]))

@@ -11,16 +11,16 @@ from evaluator.sources.api import ApiSettings
 from evaluator.sources.api_settings import base_url
 from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
 
-Measure = Literal["up", "monitor_up", "response_time", "uptime_ratio"]
+Measure = Literal["up", "monitor_up", "response_time", "uptime_percent"]
 Window = Literal["1d", "7d", "30d"]
 
 Name = Annotated[str, Field(min_length=1)]
 Names = Name | Annotated[tuple[Name, ...], Field(min_length=1)]
-_MONITORS = frozenset({"monitor_up", "response_time", "uptime_ratio"})
+_MONITORS = frozenset({"monitor_up", "response_time", "uptime_percent"})
 _OPTIONS: Options = {
     "monitor": (_MONITORS, "the measures of monitors"),
     "id": (_MONITORS, "the measures of monitors"),
-    "window": (frozenset({"uptime_ratio"}), "`uptime_ratio`"),
+    "window": (frozenset({"uptime_percent"}), "`uptime_percent`"),
 }
 
 
@@ -58,7 +58,7 @@ class UptimeRobotQuery(Strict):
 
     measure: Measure = Field(
         description="What to measure: `monitor_up` (1 up, 0 down, unknown while UptimeRobot is not sure), "
-        "`response_time` (seconds), `uptime_ratio` (percent, 0 to 100), `up` (1, or 0 when the API refuses "
+        "`response_time` (seconds), `uptime_percent` (percent, 0 to 100), `up` (1, or 0 when the API refuses "
         "connections or is silent)."
     )
     monitor: Names | None = Field(
@@ -69,7 +69,7 @@ class UptimeRobotQuery(Strict):
     id: int | tuple[int, ...] | None = Field(
         None, description="The number of a monitor, or a list of them (label `id`), where names change; no unit."
     )
-    window: Window = Field("1d", description="uptime_ratio: the time that it is of.")
+    window: Window = Field("1d", description="uptime_percent: the time that it is of.")
 
     @model_validator(mode="after")
     def _options_fit_the_measure(self) -> Self:

@@ -135,9 +135,9 @@ def test_the_name_is_kept(loads: Loads) -> None:
 
 
 def test_self_needs_no_declaration_and_is_not_offered_as_one(loads: Loads) -> None:
-    text = '[rule.memory]\nsource = "self"\nquery = "memory"\nservice = "payments"\nseverity = "P3"\nabove = 1\n'
+    text = '[rule.memory]\nsource = "self"\nquery = "memory_used"\nservice = "payments"\nseverity = "P3"\nabove = 1\n'
     loaded = loads(text)
-    assert fine(loaded, "memory").query.text == "memory"
+    assert fine(loaded, "memory").query.text == "memory_used"
     assert loaded.settings is not None
     assert loaded.settings.sources["self"].implicit
     (problem,) = [each for each in loads(text.replace('"self"', '"nowhere"')).problems if each.error]

@@ -308,7 +308,7 @@ def test_without_a_rule_nothing_is_watched_and_all_is_well(house: House) -> None
     assert daemon.get("/readyz")[0] == 200
     assert daemon.said("started", status="0 rules on 1 source")
     assert "Nothing is watched: no rule is in force" in daemon.status()["troubles"]
-    house.rule(rule("memory", source='"self"', every='"1s"', above="1"))
+    house.rule(rule("memory_used", source='"self"', every='"1s"', above="1"))
     until(lambda: daemon.status()["incidents"])
     assert [source["name"] for source in daemon.status()["sources"]] == ["metrics", "self"]
     assert 'source_up{source="self"}' not in daemon.get("/metrics")[1], "it could only ever be up"

@@ -80,7 +80,7 @@ def test_with_every_source_enabled_every_rule_is_judged_and_nothing_is_wrong() -
         "postgres": {"url": "postgresql://evaluator@localhost/postgres"},
         "pgbouncer": {"url": "postgresql://evaluator@localhost:6432/pgbouncer"},
         "celery": {"broker": "redis://localhost"},
-        "stripe": {"key": "rk_test_0123456789"},
+        "stripe": {"token": "rk_test_0123456789"},
         "sentry": {"token": "a-token"},
         "uptimerobot": {"token": "a-token"},
     }

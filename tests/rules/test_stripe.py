@@ -13,7 +13,7 @@ def account() -> Iterator[tuple[Stripe, Watch]]:
     slots: list[Watch] = []
     with (
         Stripe(clock=lambda: slots[0].now if slots else START) as stripe,
-        watch("payment-webhook-failures", key=KEY, url=stripe.url) as watched,
+        watch("payment-webhook-failures", token=KEY, url=stripe.url) as watched,
     ):
         slots.append(watched)
         for minute in range(120):

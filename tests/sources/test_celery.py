@@ -28,7 +28,7 @@ PASSWORD = "s3cret-celery-password"
 WORKERS = {"measure": "workers"}
 OF_CELERY = {"measure": "workers", "queue": "celery"}
 DEPTH = {"measure": "queue_depth", "queue": "celery"}
-RATIO = {"measure": "failure_ratio", "window": "1m", "min_tasks": 4}
+RATIO = {"measure": "failure_ratio", "window": "1m", "min_count": 4}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_worker_comes_works_and_is_killed(database: str, home: Path, monkeypat
             await ask.until(RATIO, lambda answer: isinstance(answer, Samples) and values(answer) == [2 / 6])
             both = await ask(WORKERS, {"measure": "workers", "queue": ["celery", "other"]})
             assert [values(each) for each in both] == [[1.0], [1.0, 0.0]]
-            each, few = await ask({**RATIO, "task": ["jobs.ok", "jobs.bad"], "min_tasks": 2}, {**RATIO, "min_tasks": 9})
+            each, few = await ask({**RATIO, "task": ["jobs.ok", "jobs.bad"], "min_count": 2}, {**RATIO, "min_count": 9})
             assert values(each) == [0.0, 1.0]
             # A listener that has heard a part of the window cannot say that few tasks ended in it.
             assert failed(few).reason is FailureReason.UNAVAILABLE
@@ -319,7 +319,7 @@ def test_the_user_of_the_page_may_do_what_is_needed_and_no_more(
         await ask.until(missed, lambda answer: isinstance(answer, Samples) and values(answer) == [0.0])
         for fields, answer in zip(
             asked,
-            await ask(*({**each, "min_tasks": 1} if "ratio" in each["measure"] else each for each in asked)),
+            await ask(*({**each, "min_count": 1} if "ratio" in each["measure"] else each for each in asked)),
             strict=True,
         ):
             assert isinstance(answer, Samples), (fields, answer)
@@ -365,7 +365,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
         {"measure": "failure_ratio", "window": "10s"},
         {"measure": "failure_ratio", "name": "x"},
         {"measure": "workers", "task": "x"},
-        {"measure": "failure_ratio", "min_tasks": 0},
+        {"measure": "failure_ratio", "min_count": 0},
     ):
         with pytest.raises(ValueError, match=r".+"):
             query(CelerySource, fields)

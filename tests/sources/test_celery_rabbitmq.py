@@ -28,7 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "sources" / "celery.md"
 WORKERS = {"measure": "workers"}
 OF_CELERY = {"measure": "workers", "queue": "celery"}
 DEPTH = {"measure": "queue_depth", "queue": "celery"}
-RATIO = {"measure": "failure_ratio", "window": "1m", "min_tasks": 2}
+RATIO = {"measure": "failure_ratio", "window": "1m", "min_count": 2}
 
 
 def granted() -> str:

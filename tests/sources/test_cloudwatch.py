@@ -225,7 +225,7 @@ def test_what_is_found_is_remembered_for_a_while(aws: CloudWatch) -> None:
     aws.put("AWS/EC2", "CPUUtilization", {"InstanceId": WEB_1}, minutes(1.0))
 
     async def story(every: str) -> int:
-        source = build(CloudWatchSource, {**aws.settings, "discover_every": every})
+        source = build(CloudWatchSource, {**aws.settings, "refresh": every})
         before = len(aws.calls("ListMetrics"))
         for number in range(3):
             await source.poll([query(CloudWatchSource, CPU)], NOW + 60 * number)
@@ -242,7 +242,7 @@ def test_an_old_list_is_better_than_none(aws: CloudWatch) -> None:
     aws.put("App", "load", {"host": "a"}, minutes(1.0))
 
     async def story() -> list[PollResult]:
-        source = build(CloudWatchSource, {**aws.settings, "discover_every": "1ms"})
+        source = build(CloudWatchSource, {**aws.settings, "refresh": "1ms"})
         asked = [query(CloudWatchSource, {"namespace": "App", "metric": "load", "dimensions": {"host": "*"}})]
         first = await source.poll(asked, NOW)
         await asyncio.sleep(0.01)

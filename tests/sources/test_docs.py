@@ -66,7 +66,7 @@ MEASURES = {
 
 PARTS: dict[str, list[Any]] = {"http": [http_query.HttpTarget]}
 """Models of tables within a source's settings."""
-SECRETS = {"broker": "redis://localhost", "key": "rk_live_k", "url": "redis://localhost", "token": "t"}
+SECRETS = {"broker": "redis://localhost", "url": "redis://localhost", "token": "rk_live_t"}
 """What a reference stands for, where not any text will do."""
 
 

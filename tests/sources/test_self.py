@@ -65,9 +65,9 @@ class TestSelf(SourceConformance):
     kind: ClassVar[Any] = Attached
     counts = False  # It costs nothing: the daemon knows it already.
     queries: ClassVar[Any] = (
-        *({"measure": name} for name in ("up", "uptime", "source_silent", "rules_blind", "cycle_lag", "memory")),
+        *({"measure": name} for name in ("up", "uptime", "source_silent", "rule_blind", "cycle_lag", "memory_used")),
         {"measure": "source_silent", "unwatched": True},
-        {"measure": "rules_blind", "rule": "typo"},
+        {"measure": "rule_blind", "rule": "typo"},
         *({"measure": f"deliveries_{name}"} for name in ("pending", "refused")),
         *({"measure": name} for name in ("delivery_age", "services_unpaged", "config_problems", "store_failing")),
     )
@@ -98,7 +98,7 @@ def rows(answer: Samples, label: str) -> dict[str, float]:
         ("services_unpaged", 2.0),
         ("config_problems", 5.0),
         ("store_failing", 12.0),
-        ("memory", 1e8),
+        ("memory_used", 1e8),
     ],
 )
 def test_what_is_one_number(measure: str, value: float) -> None:
@@ -109,7 +109,7 @@ def test_what_is_one_number(measure: str, value: float) -> None:
 def test_memory_that_the_system_does_not_tell_is_no_row() -> None:
     source = Attached("self", SelfSettings())
     source.books.now = Health()
-    (answers,) = run(polled(source, [query(Attached, {"measure": "memory"})]))
+    (answers,) = run(polled(source, [query(Attached, {"measure": "memory_used"})]))
     assert isinstance(answers[0], Samples)
     assert len(answers[0]) == 0
 
@@ -133,11 +133,11 @@ def test_what_has_a_rule_of_its_own_is_no_longer_ours() -> None:
 
 
 def test_each_rule_is_a_series_while_its_source_answers() -> None:
-    answer = asked(measure="rules_blind")
+    answer = asked(measure="rule_blind")
     assert rows(answer, "rule") == {"typo": 700.0, "cpu": 0.0}
     assert answer.gone == {series_of({"rule": "old"})}, "a rule whose source is down is not gone"
     assert answer.notes == {series_of({"rule": "typo"}): "no such function: rat"}
-    assert rows(asked(measure="rules_blind", rule="cpu"), "rule") == {"cpu": 0.0}
+    assert rows(asked(measure="rule_blind", rule="cpu"), "rule") == {"cpu": 0.0}
 
 
 def test_growing_counts_are_rates() -> None:
@@ -156,7 +156,7 @@ def test_growing_counts_are_rates() -> None:
 
 def test_one_poll_is_one_look() -> None:
     source = Attached("self", SelfSettings())
-    wanted = [query(Attached, {"measure": name}) for name in ("up", "memory", "source_silent")] * 100
+    wanted = [query(Attached, {"measure": name}) for name in ("up", "memory_used", "source_silent")] * 100
     run(polled(source, wanted))
     assert source.books.looks == 1
 
@@ -164,7 +164,7 @@ def test_one_poll_is_one_look() -> None:
 def test_without_a_daemon_it_says_where_to_look() -> None:
     source = build(SelfSource, {})
     assert isinstance(source, NeedsReader)
-    (answers,) = run(polled(source, [query(SelfSource, {"measure": name}) for name in ("up", "memory")]))
+    (answers,) = run(polled(source, [query(SelfSource, {"measure": name}) for name in ("up", "memory_used")]))
     for answer in answers:
         assert isinstance(answer, PollFailed)
         assert answer.reason is FailureReason.UNAVAILABLE
@@ -180,7 +180,7 @@ def test_without_a_daemon_it_says_where_to_look() -> None:
         ({"measure": "uptim"}, "uptime"),
         ({"measure": "missed_slots"}, "only grows"),
         ({"measure": "up", "per": "1h"}, "`per` is for counts that grow"),
-        ({"measure": "memory", "source": "db"}, "`source` is for measures of sources"),
+        ({"measure": "memory_used", "source": "db"}, "`source` is for measures of sources"),
         ({"measure": "cycle_lag", "unwatched": True}, "`unwatched` is for"),
         ({"measure": "source_silent", "rule": "x"}, "`rule` is for"),
     ],

@@ -60,9 +60,9 @@ class TestConformance(HttpSourceConformance):
         {"measure": "errors"},
         {"measure": "errors", "project": ["api", "web"], "window": "15m"},
         {"measure": "users", "project": "api", "environment": "production"},
-        {"measure": "failure_rate", "project": "api"},
+        {"measure": "failure_ratio", "project": "api"},
         {"measure": "p95", "project": "api"},
-        {"measure": "crash_free", "project": "api"},
+        {"measure": "crash_free_ratio", "project": "api"},
         {"measure": "dropped", "outcome": ["rate_limited", "filtered"]},
     )
     up = MappingProxyType({"measure": "up"})
@@ -118,7 +118,7 @@ def test_failure_rate_and_latency(sentry: Sentry) -> None:
     sentry.transactions("api", 20, seconds=3.0, failed=True)
     sentry.transactions("web", 5, failed=True)
     rate, p95, few = ask(
-        sentry, {"measure": "failure_rate"}, {"measure": "p95"}, {"measure": "failure_rate", "min_count": 5}
+        sentry, {"measure": "failure_ratio"}, {"measure": "p95"}, {"measure": "failure_ratio", "min_count": 5}
     )
     assert rows(rate) == {"api": 0.2}
     assert rows(p95) == {"api": 3.0}
@@ -127,10 +127,10 @@ def test_failure_rate_and_latency(sentry: Sentry) -> None:
 
 def test_sessions_without_crash(sentry: Sentry) -> None:
     sentry.healthy = {"api": (0.975, 1000), "web": (0.5, 3)}
-    crash_free = {"measure": "crash_free", "window": "1h"}
-    assert rows(ask(sentry, crash_free)[0]) == {"api": 0.975}
+    crash_free_ratio = {"measure": "crash_free_ratio", "window": "1h"}
+    assert rows(ask(sentry, crash_free_ratio)[0]) == {"api": 0.975}
     sentry.healthy = {"api": (0.0, 0)}
-    assert rows(ask(sentry, crash_free)[0]) == {}
+    assert rows(ask(sentry, crash_free_ratio)[0]) == {}
 
 
 def test_events_that_were_dropped(sentry: Sentry) -> None:
@@ -148,7 +148,7 @@ def test_rules_that_differ_in_project_and_measure_share_a_request(sentry: Sentry
     names = [f"p{number}" for number in range(200)]
     sentry.add(*names)
     fields = [{"measure": measure, "project": name} for name in names for measure in ("errors", "users")]
-    answers = ask(sentry, *fields, {"measure": "p95"}, {"measure": "failure_rate", "project": "p7"}, {"measure": "up"})
+    answers = ask(sentry, *fields, {"measure": "p95"}, {"measure": "failure_ratio", "project": "p7"}, {"measure": "up"})
     assert all(isinstance(each, Samples) for each in answers)
     assert len(sentry.asked) == 3 + 2  # The list of projects has three pages.
     assert all(len(path) < 4000 for path in sentry.asked)
@@ -305,7 +305,7 @@ def test_history_is_none_where_a_chart_cannot_say_it(sentry: Sentry) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"measure": "crash_free", "window": "30m"},
+        {"measure": "crash_free_ratio", "window": "30m"},
         {"measure": "dropped", "window": "90m"},
         {"measure": "dropped", "environment": "production"},
         {"measure": "errors", "outcome": "abuse"},
@@ -332,7 +332,7 @@ def examined(source: SentrySource, *fields: Mapping[str, Any]) -> dict[str, Chec
 
 
 def test_doctor_tries_each_kind_of_data_and_names_missing_projects(sentry: Sentry) -> None:
-    fields = ({**ERRORS, "project": "api"}, {"measure": "p95", "project": "wep"}, {"measure": "crash_free"})
+    fields = ({**ERRORS, "project": "api"}, {"measure": "p95", "project": "wep"}, {"measure": "crash_free_ratio"})
     found = examined(made(sentry), *fields)
     assert {name: each.grade for name, each in found.items()} == {
         "token and projects": Grade.FINE,

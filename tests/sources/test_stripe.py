@@ -44,7 +44,7 @@ def stripe(clock: Clock) -> Iterator[Stripe]:
 
 
 def made(stripe: Stripe, **settings: object) -> StripeSource:
-    fields = {"url": stripe.url, "key": KEY, "timeout": "3s", "requests_per_second": 50, **settings}
+    fields = {"url": stripe.url, "token": KEY, "timeout": "3s", "requests_per_second": 50, **settings}
     return StripeSource("stripe", StripeSettings.model_validate(fields))
 
 
@@ -92,7 +92,7 @@ class TestConformance(HttpSourceConformance):
     kind = StripeSource
     queries = (
         {"measure": "webhook_failures"},
-        {"measure": "webhook_failures", "types": ["charge.failed"], "window": "2h", "grace": "1m"},
+        {"measure": "webhook_failures", "event": ["charge.failed"], "window": "2h", "grace": "1m"},
         {"measure": "webhook_failure_ratio", "min_count": 1},
         {"measure": "endpoints_disabled"},
         {"measure": "refund_ratio", "by_amount": True, "min_count": 1},
@@ -104,7 +104,7 @@ class TestConformance(HttpSourceConformance):
     secrets = (KEY,)
 
     def settings(self, host: str, port: int) -> dict[str, Any]:
-        return {"url": f"http://{host}:{port}", "key": KEY}
+        return {"url": f"http://{host}:{port}", "token": KEY}
 
     @contextmanager
     def fine(self) -> Iterator[dict[str, Any]]:
@@ -113,7 +113,7 @@ class TestConformance(HttpSourceConformance):
             account.charge(age=600)
             account.refund(age=600)
             account.endpoint("https://shop.example.com/stripe")
-            yield {"url": account.url, "key": KEY, "requests_per_second": 50}
+            yield {"url": account.url, "token": KEY, "requests_per_second": 50}
 
 
 def test_a_webhook_counts_as_failed_when_its_grace_is_over(stripe: Stripe, clock: Clock) -> None:
@@ -128,8 +128,8 @@ def test_a_webhook_counts_as_failed_when_its_grace_is_over(stripe: Stripe, clock
         FAILURES,
         {**FAILURES, "grace": "1m"},
         {**FAILURES, "window": "2h"},
-        {**FAILURES, "types": "charge.*"},
-        {**FAILURES, "types": ["charge.failed", "nothing"]},
+        {**FAILURES, "event": "charge.*"},
+        {**FAILURES, "event": ["charge.failed", "nothing"]},
     )
     assert [value(each) for each in results] == [3.0, 3.0, 4.0, 1.0, 1.0]
     assert len(stripe.asked) == 2  # The clock, and one list for all.
@@ -148,7 +148,7 @@ def test_more_failures_than_can_be_read_are_at_least_so_many(stripe: Stripe) -> 
     whole, some, other_grace, young = ask(
         stripe,
         FAILURES,
-        {**FAILURES, "types": "charge.failed"},
+        {**FAILURES, "event": "charge.failed"},
         {**FAILURES, "grace": "8m"},
         {**FAILURES, "window": "200s"},
         max_pages=3,
@@ -168,17 +168,17 @@ def test_types_are_filtered_by_stripe_where_all_queries_name_some(stripe: Stripe
     for _ in range(350):
         stripe.event(age=600, delivered=False)
     stripe.event("charge.failed", age=700, delivered=False)
-    assert value(ask(stripe, {**FAILURES, "types": "charge.failed"}, max_pages=2)[0]) == 1.0
+    assert value(ask(stripe, {**FAILURES, "event": "charge.failed"}, max_pages=2)[0]) == 1.0
     assert "types%5B%5D=charge.failed" in stripe.asked[-1]
     many = [f"charge.{number}" for number in range(21)]
-    failed(ask(stripe, {**FAILURES, "types": many}, max_pages=2)[0], FailureReason.TOO_BIG)
+    failed(ask(stripe, {**FAILURES, "event": many}, max_pages=2)[0], FailureReason.TOO_BIG)
 
 
 def test_the_ratio_of_webhooks(stripe: Stripe) -> None:
     for number in range(40):
         stripe.event(age=600 + number, delivered=number >= 10)
     ratio = {"measure": "webhook_failure_ratio"}
-    one, few, some = ask(stripe, ratio, {**ratio, "min_count": 41}, {**ratio, "types": "charge.*", "min_count": 1})
+    one, few, some = ask(stripe, ratio, {**ratio, "min_count": 41}, {**ratio, "event": "charge.*", "min_count": 1})
     assert value(one) == 0.25
     for each in (few, some):
         assert isinstance(each, Samples)
@@ -393,7 +393,7 @@ def test_an_empty_page_that_has_more_ends(stripe: Stripe) -> None:
 @pytest.mark.parametrize("key", ["", "pk_live_abc", "whsec_abc", "rk_prod_abc", "rk_live_ä"])
 def test_what_is_no_key_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        StripeSettings.model_validate({"key": key})
+        StripeSettings.model_validate({"token": key})
     assert not key or key not in str(caught.value)
 
 
@@ -401,7 +401,7 @@ def test_options_that_do_nothing_are_refused() -> None:
     wrongs: list[Any] = [
         {"measure": "refunds", "grace": "1m"},
         {"measure": "refunds", "window": "40d"},
-        {"measure": "up", "types": "a"},
+        {"measure": "up", "event": "a"},
     ]
     for wrong in wrongs:
         with pytest.raises(ValidationError):
@@ -440,7 +440,7 @@ def test_doctor_names_each_permission_that_is_missing(stripe: Stripe) -> None:
 )
 def test_doctor_warns_of_keys_that_may_too_much_or_see_nothing(stripe: Stripe, key: str, words: str) -> None:
     stripe.key = key
-    found = examined(made(stripe, key=key))["key"]
+    found = examined(made(stripe, token=key))["key"]
     assert found.grade is Grade.WARNING
     assert words in found.found
     assert key not in f"{found}"

@@ -83,7 +83,7 @@ class TestConformance(HttpSourceConformance):
     queries = (
         {"measure": "monitor_up"},
         {"measure": "monitor_up", "monitor": ["api", "shop*"]},
-        {"measure": "uptime_ratio", "window": "7d", "monitor": "api"},
+        {"measure": "uptime_percent", "window": "7d", "monitor": "api"},
         {"measure": "response_time", "monitor": "api"},
     )
     up = MappingProxyType({"measure": "up"})
@@ -261,7 +261,7 @@ def test_ratios_and_response_times(robot: UptimeRobot, version: int) -> None:
     monitor.uptime = {1: 99.5, 7: 98.25, 30: 97.125}
     other = robot.add("new")
     other.milliseconds = None
-    ratio = {"measure": "uptime_ratio", "monitor": "api"}
+    ratio = {"measure": "uptime_percent", "monitor": "api"}
     results = ask(
         robot,
         ratio,
