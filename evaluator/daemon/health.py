@@ -69,7 +69,7 @@ class HealthBook:
         """Return the sources that rules ask."""
         silences = self._sightings.silences.sources
         missed = _counts(self._metrics.missed_slots, "source")
-        own = {rule.source for rule in rules if rule.mode is Mode.PAGE and asks_whether_up(rule.query)}
+        own = {rule.source for rule in rules if self._speaks(rule)}
         found = {}
         for name in dict.fromkeys(rule.source for rule in rules):
             streak = silences.get(name)
@@ -81,6 +81,16 @@ class HealthBook:
                 missed=missed.get(name, 0.0),
             )
         return found
+
+    def _speaks(self, rule: Rule) -> bool:
+        """Return whether a rule says by itself that its source is down: not while it is blind, or was not asked yet.
+
+        A password that was changed, say, fails `up` too: then that rule tells nobody.
+        """
+        if rule.mode is not Mode.PAGE or not asks_whether_up(rule.query):
+            return False
+        seen = self._sightings.rules.get(rule.name)
+        return seen is not None and not seen.error
 
     def _rule(self, rule: Rule) -> RuleHealth:
         blind = self._sightings.silences.rules

@@ -22,7 +22,7 @@ class SourceHealth:
     error: str = ""
     """Why it does not answer; empty while it does."""
     own_rule: bool = False
-    """Whether a rule that pages asks for its `up`."""
+    """Whether a rule that pages asks for its `up`, and is answered."""
     lag: float | None = None
     """Seconds from the last slot until its outcome was written; `None` before the first."""
     missed: float = 0.0

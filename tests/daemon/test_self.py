@@ -156,12 +156,38 @@ def test_a_source_with_an_up_rule_that_pages_speaks_for_itself(day: Callable[...
     assert today.said() == ([] if mode == "page" else [("source-down", "metrics", "P2")])
 
 
+def test_a_rule_of_its_own_that_is_blind_too_speaks_for_nobody(day: Callable[..., Day]) -> None:
+    up = rule("up", equals="0", for_='"1m"').replace("'up'", '{ measure = "up" }')
+    today = day(TEN + up)
+    today.run(60)
+    today.metrics.usual = PollFailed(FailureReason.AUTH, "localhost does not accept our password")
+    today.run(330)
+    assert today.said() == [("source-down", "metrics", "P2")], "else nobody would hear of a password that was changed"
+    (incident,) = today.open()
+    today.begin()
+    today.run(60)
+    assert [each.id for each in today.open()] == [incident.id], "after a restart it is as blind as before"
+    # It goes down altogether: that is the word of its own rule.
+    today.metrics.usual = REFUSED
+    today.metrics.answers["up"] = Samples([{}], [0.0])
+    today.run(120)
+    assert [each.rule for each in today.open()] == ["up"]
+    # It is there again, and the password is still wrong.
+    today.metrics.usual = today.metrics.answers["up"] = PollFailed(FailureReason.AUTH, "no such password")
+    today.run(330)
+    assert [each.rule for each in today.open()] == ["source-down", "up"], "not knowing ends nothing"
+    today.metrics.usual = today.metrics.answers["up"] = Samples([{}], [1.0])
+    today.run(60)
+    assert not today.open()
+
+
 def test_a_rule_of_its_own_that_comes_later_ends_it(day: Callable[..., Day]) -> None:
     today = day()
     today.metrics.usual = REFUSED
     today.run(600)
     assert today.open()
     today.edit(TEN + rule("up", equals="0", for_='"1d"').replace("'up'", '{ measure = "up" }'))
+    today.metrics.answers["up"] = Samples([{}], [0.0])
     today.run(60)
     assert not today.open()
 
