@@ -28,7 +28,7 @@ AGREED = {
         "redis-down": ["P1 equal to 0 for 1m"],
     },
     "payments": {
-        "payment-webhook-failures": ["P0 above 0 for 5m"],
+        "payment-webhook-failures": ["P0 above 0 for 2m"],
         "stripe-api-errors": ["P0 above 5 % for 2m"],
         "payment-processing-time": ["P1 above 30 s for 5m"],
     },
