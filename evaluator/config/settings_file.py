@@ -211,15 +211,26 @@ class _Reader:
         return None
 
     def _absolute(self, settings: BaseModel | None) -> BaseModel | None:
-        """Return settings whose relative paths start at the settings file."""
+        """Return settings whose relative paths start at the settings file, those of tables inside them too."""
         if settings is None:
             return None
-        paths = {
-            name: self.folder.absolute() / value
+        changed = {
+            name: absolute
             for name in type(settings).model_fields
-            if isinstance(value := getattr(settings, name), FilePath) and not value.is_absolute()
+            if (absolute := self._placed(value := getattr(settings, name))) is not value
         }
-        return settings.model_copy(update=paths) if paths else settings
+        return settings.model_copy(update=changed) if changed else settings
+
+    def _placed(self, value: object) -> object:
+        """Return a value of the settings, or one like it whose relative paths start at the settings file."""
+        if isinstance(value, FilePath):
+            return value if value.is_absolute() else self.folder.absolute() / value
+        if isinstance(value, BaseModel):
+            return self._absolute(value)
+        if isinstance(value, dict):
+            placed = {key: self._placed(each) for key, each in value.items()}
+            return placed if any(placed[key] is not each for key, each in value.items()) else value
+        return value
 
     def _unresolved(self) -> Iterator[Problem]:
         """Yield a mistake for each reference to nothing, but for routing keys and what is disabled."""

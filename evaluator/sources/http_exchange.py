@@ -5,6 +5,7 @@ connection, no cookie. It never judges what it saw.
 """
 
 import asyncio
+import socket
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,9 +16,10 @@ from typing import Any
 import httpx
 
 from evaluator.engine.samples import FailureReason
-from evaluator.sources.http_faults import Fault, ProbeError, fault_of
+from evaluator.sources.http_faults import Blame, Fault, ProbeError, fault_of
 from evaluator.sources.http_names import Names, is_address, is_local
 from evaluator.sources.http_query import HttpTarget
+from evaluator.sources.weather import said
 
 _CHUNK = 1 << 16
 _EARLIER = 0.95
@@ -93,7 +95,10 @@ class Exchange:
     async def _follow(self, context: SSLContext, until: float) -> None:
         """Ask the target, and wherever it sends us."""
         url, method = httpx.URL(self._target.address), self._target.method
+        begin = _origin(url)
         for hop in range(self._target.follow_redirects + 1):
+            if self._target.body is not None and method == self._target.method and _origin(url) != begin:
+                raise _astray(f"it sends our request with its body on to {said(url.host)}, which is another place")
             response = await self._ask(context, method, url, until)
             location = response.headers.get("Location", "")
             if not response.has_redirect_location or not self._target.follow_redirects:
@@ -111,7 +116,7 @@ class Exchange:
 
     async def _ask(self, context: SSLContext, method: str, url: httpx.URL, until: float) -> httpx.Response:
         """Send one request to the first address that lets us connect."""
-        addresses = await self._addresses(url)
+        addresses = await self._addresses_there(url)
         for position, address in enumerate(addresses):
             now = asyncio.get_running_loop().time()
             # What is left is shared by the addresses that are left.
@@ -124,6 +129,17 @@ class Exchange:
                 if position + 1 == len(addresses):
                     raise
         raise _astray("its name has no address")
+
+    async def _addresses_there(self, url: httpx.URL) -> list[str | None]:
+        """Return the addresses to try; where a redirect names what the DNS does not know, say so of that name."""
+        try:
+            return await self._addresses(url)
+        except socket.gaierror as error:
+            fault = fault_of(error)
+            if fault.blame is not Blame.NAME or url.host == httpx.URL(self._target.address).host:
+                raise
+            text = f"it sends us to {said(url.host)}, and that name does not resolve"
+            raise ProbeError(Fault(fault.reason, text, Blame.TARGET if self.seen.resolved else fault.blame)) from None
 
     async def _addresses(self, url: httpx.URL) -> list[str | None]:
         """Return the addresses to try; `None` stands for the host that the URL names."""

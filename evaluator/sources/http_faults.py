@@ -6,6 +6,7 @@ This module knows exceptions. It never sends a request, and never decides what a
 import errno
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -77,6 +78,8 @@ def fault_of(error: Exception, *, proxied: bool = False) -> Fault:
         fault = Fault(FailureReason.TIMEOUT, "no answer in time")
     elif isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL):
         return Fault(FailureReason.BAD_QUERY, f"the request cannot be sent: {said(str(error))}", Blame.OURS)
+    elif isinstance(error, zlib.error):
+        fault = Fault(FailureReason.BAD_ANSWER, "its body is not packed as its Content-Encoding says")
     elif isinstance(error, httpx.RemoteProtocolError) and "without sending" not in str(error):
         fault = Fault(FailureReason.BAD_ANSWER, f"the answer is not HTTP: {said(str(error))}")
     elif known is not None:

@@ -13,22 +13,37 @@ from evaluator.sources.http_faults import Blame, Fault, ProbeError
 from evaluator.sources.http_query import HttpTarget
 
 Trust = tuple[bool, Path | None, Path | None, Path | None]
+Stamp = tuple[int, int] | None
 
 
 class Contexts:
-    """A context for each different way of trusting: making one reads all authorities of the system."""
+    """A context for each different way of trusting: making one reads all authorities of the system.
+
+    Files that were renewed are read again: client certificates end long before a daemon does.
+    """
 
     def __init__(self) -> None:
         """Read nothing yet."""
-        self._made: dict[Trust, ssl.SSLContext] = {}
+        self._made: dict[Trust, tuple[tuple[Stamp, ...], ssl.SSLContext]] = {}
 
     def of(self, target: HttpTarget, *, trusting: bool = True) -> ssl.SSLContext:
         """Return the context of a target; not `trusting`: one that takes any certificate, to look at it."""
         plain = not target.secure and not target.follow_redirects
         trust = (target.verify and trusting and not plain, target.ca, target.cert, target.key)
-        if trust not in self._made:
-            self._made[trust] = _context(*trust)
-        return self._made[trust]
+        stamps = tuple(_stamp(file) for file in trust[1:])
+        made = self._made.get(trust)
+        if made is None or made[0] != stamps:
+            made = self._made[trust] = stamps, _context(*trust)
+        return made[1]
+
+
+def _stamp(file: Path | None) -> Stamp:
+    """Return what tells a file from the one that it replaced; `None`: there is none."""
+    try:
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_mtime_ns, status.st_ino)
 
 
 def _context(verify: bool, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:  # noqa: FBT001 - a `Trust`.

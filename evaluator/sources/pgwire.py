@@ -113,7 +113,11 @@ async def _addresses(host: str) -> dict[str, str]:
         ipaddress.ip_address(host)
     except ValueError:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        try:
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            # A label that is longer than 63 letters, or empty.
+            raise socket.gaierror(socket.EAI_NONAME, "no name") from None
         each = list(dict.fromkeys(str(address[4][0]) for address in found))
         return {"host": ",".join([host] * len(each)), "hostaddr": ",".join(each)}
     return {"hostaddr": host}

@@ -15,6 +15,10 @@ from evaluator.sources.pgwire import Connection, connect, is_cut
 
 T = TypeVar("T")
 
+_OUTLIVED = ("28", "42501", "42704", "XX")
+"""SQLSTATEs of a session whose role may be gone: where it was dropped and created again (*invalid role OID*), a new
+session has the new one's rights, and the old one never will."""
+
 
 class Held:
     """At most one connection, used by one at a time."""
@@ -79,7 +83,7 @@ class Held:
             return await work(connection)
         except psycopg.Error as error:
             # Without a SQLSTATE it is not the statement that is wrong, but the conversation.
-            if connection.closed or error.sqlstate is None:
+            if connection.closed or error.sqlstate is None or error.sqlstate.startswith(_OUTLIVED):
                 await self.drop()
             raise
         except BaseException:

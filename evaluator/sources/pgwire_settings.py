@@ -16,6 +16,10 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 Text = Annotated[str, Field(min_length=1, pattern="^[^\x00]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
+_KEEPALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+"""Seconds, seconds and probes. A firewall forgets a connection that is idle for some minutes and says nothing (AWS's
+after 350 s, https://docs.aws.amazon.com/elasticloadbalancing/latest/network/network-load-balancers.html): the next poll
+would find a server that is silent. With probes it is not idle, and one that is cut nevertheless is known to be so."""
 _PARTS = ("host", "port", "user", "password", "database")
 
 
@@ -112,6 +116,7 @@ class ServerSettings(Strict):
         place = self.place()
         told = {"dbname": place.pop("database"), **place, "sslmode": self.tls(), "gssencmode": "disable"}
         told |= {"application_name": "evaluator", "client_encoding": "UTF8", "target_session_attrs": "any"}
+        told |= _KEEPALIVE
         files = {"sslrootcert": self.ca, "sslcert": self.cert, "sslkey": self.key}
         told |= {name: str(path) for name, path in files.items() if path is not None}
         # Without a password libpq looks into ~/.pgpass, as people expect.

@@ -24,18 +24,26 @@ from evaluator.sources.postgres_examine import examine
 from evaluator.sources.postgres_measures import Asked, Memory, answer
 from evaluator.sources.postgres_query import PostgresQuery, PostgresSettings
 from evaluator.sources.postgres_statement import FACTS, parts, statement, texts_of
-from evaluator.sources.weather import said, timed_out
+from evaluator.sources.source import NoHistory
+from evaluator.sources.weather import nobody_there, said, timed_out
 
 _parsed = lru_cache(maxsize=4096)(PostgresQuery.model_validate_json)
 # Nobody may put a function of the same name before the catalogue's, and compiling would cost more than the statement.
 _SETUP = "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = {}"
 _FIRST = "SET search_path = pg_catalog; "
+_SHARE = 0.5
+"""Of `timeout`: how long the one statement of all measures may run, so that time is left to ask whether the server
+answers at all, where one of them is slow (a walk through the files of a large database, a lock on a catalogue)."""
+_SLOW = frozenset({"sizes", "statements"})
+"""Parts that read files: where the statement took too long, it was one of these, if any was in it."""
+_LATE = "57014"
+"""query_canceled: by `statement_timeout`."""
 
 Queries = Mapping[str, PostgresQuery]
 """Different queries, by their canonical text."""
 
 
-class PostgresSource:
+class PostgresSource(NoHistory):
     """One PostgreSQL server."""
 
     Settings: ClassVar[type[BaseModel]] = PostgresSettings
@@ -47,13 +55,14 @@ class PostgresSource:
         self._settings = settings
         self._where = settings.where()
         self._secrets = settings.secrets()
-        setup = _SETUP.format(max(int(settings.timeout * 1000), 1))
-        self._measures = Held(settings.parameters(), _FIRST + setup)
+        self._longest = settings.timeout * _SHARE
+        self._measures = Held(settings.parameters(), _FIRST + _SETUP.format(max(int(self._longest * 1000), 1)))
         # Own queries may be slow, and must not keep the measures waiting.
-        self._own = Held(settings.parameters(), setup)
+        self._own = Held(settings.parameters(), _SETUP.format(max(int(settings.timeout * 1000), 1)))
         self._memory = Memory()
         self._extension: tuple[str, str] | None = None
         self._first = ""
+        self._heard = float("-inf")
         self._requests = 0
 
     async def open(self) -> None:
@@ -69,16 +78,6 @@ class PostgresSource:
         found = await asyncio.gather(self._poll_measures(measures), self._poll_own(own))
         answers = {**found[0], **found[1]}
         return [answers[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - a PostgreSQL server remembers nothing.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: a PostgreSQL server keeps no history of these."""
-        return None
 
     async def close(self) -> None:
         """Close both connections."""
@@ -97,14 +96,18 @@ class PostgresSource:
         """Answer the built-in measures."""
         if not asked:
             return {}
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         try:
             async with asyncio.timeout(self._settings.timeout):
                 documents = await self._measures.use(lambda each: self._ask(each, asked))
         except TimeoutError:
-            return {spec: self._unanswered(query, None) for spec, query in asked.items()}
+            # Perhaps to the poll of another interval, whose slow statement has kept us waiting.
+            heard = self._heard >= begin
+            return {spec: self._unanswered(query, None, heard=heard) for spec, query in asked.items()}
         except (psycopg.Error, RefusedError, OSError) as error:
             return {spec: self._unanswered(query, error) for spec, query in asked.items()}
-        at, texts = asyncio.get_running_loop().time(), texts_of(asked.values())
+        at, texts = loop.time(), texts_of(asked.values())
         return {
             spec: self._here(answer(Asked(query, spec, documents, self._memory, at, texts)))
             for spec, query in asked.items()
@@ -131,16 +134,33 @@ class PostgresSource:
             cursor = await connection.execute(statement(needed).encode())
             row = await cursor.fetchone()
         except psycopg.Error as error:
-            if is_cut(error) or connection.closed or error.sqlstate == "57014" or set(needed) == {FACTS}:
+            if is_cut(error) or connection.closed or set(needed) == {FACTS}:
                 raise
             if alone:
-                return dict.fromkeys(needed, failure_of(error, self._where, self._secrets))
+                return dict.fromkeys(needed, self._too_slow(error) or failure_of(error, self._where, self._secrets))
+            late = self._too_slow(error)
         else:
+            self._heard = asyncio.get_running_loop().time()
             return dict(zip(needed, row or (), strict=True))
-        documents: dict[str, Any] = {}
+        return await self._one_by_one(connection, needed, late)
+
+    async def _one_by_one(
+        self, connection: Connection, needed: dict[str, str], late: PollFailed | None
+    ) -> dict[str, Any]:
+        """Return a document for each part, each asked by itself, but for those that take too long (`late`)."""
+        slow = [] if late is None else _SLOW & needed.keys() or needed.keys() - {FACTS}
+        documents: dict[str, Any] = dict.fromkeys(slow, late)
         for name, part in needed.items():
-            documents |= await self._documents(connection, {name: part}, alone=True)
+            if name not in documents:
+                documents |= await self._documents(connection, {name: part}, alone=True)
         return documents
+
+    def _too_slow(self, error: psycopg.Error) -> PollFailed | None:
+        """Return the failure of a measure whose statement took too long; `None`: it failed otherwise."""
+        if error.sqlstate != _LATE:
+            return None
+        text = f"what this measure reads took longer than {self._longest:g} s, half of `timeout`: {words(error)}"
+        return PollFailed(FailureReason.TIMEOUT, f"{self._where}: {said(text, self._secrets)}")
 
     async def _poll_own(self, asked: Queries) -> dict[str, PollResult]:
         """Answer the own queries. None is kept waiting for ever by slow ones before it: the turn goes round."""
@@ -185,8 +205,11 @@ class PostgresSource:
             return PollFailed(result.reason, f"{self._where}: {said(result.message, self._secrets)}")
         return result
 
-    def _unanswered(self, query: PostgresQuery, error: Exception | None) -> PollResult:
-        """Return the answer to a measure when nothing could be asked; no error: it did not answer in time."""
+    def _unanswered(self, query: PostgresQuery, error: Exception | None, *, heard: bool = False) -> PollResult:
+        """Return the answer to a measure when nothing could be asked; no error: it did not answer in time.
+
+        `heard`: it has answered something meanwhile, so that it is not down.
+        """
         refusal = error.refusal if isinstance(error, RefusedError) else None
         if error is None:
             failed = timed_out(self._where, self._settings.timeout)
@@ -194,7 +217,9 @@ class PostgresSource:
             failed = failure_of(error, self._where, self._secrets)
         nobody = refusal is not None and refusal.sqlstate == NOT_NOW
         if query.measure == "up":
-            if nobody or failed.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
+            if heard:
+                return Samples([{}], [1.0], warnings=(failed.message,))
+            if nobody or nobody_there(failed):
                 return Samples([{}], [0.0], warnings=(failed.message,))
             if refusal is not None and refusal.sqlstate == FULL:
                 return Samples([{}], [1.0], warnings=(failed.message,))

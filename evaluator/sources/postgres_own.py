@@ -11,11 +11,17 @@ from psycopg.pq import TransactionStatus
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, series_of
 from evaluator.sources.pgwire import Connection
 from evaluator.sources.postgres_query import PostgresQuery
+from evaluator.sources.weather import said
 
 ROUND_TRIPS = 3
 """What one own query costs."""
 
+LONGEST_LABEL = 1000
+"""Characters: a longer text is a document, and names nothing."""
+
 _VALUE = "value"
+_END = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()"
+"""A session's advisory locks outlive its transactions, and this session is held: others would wait for ever."""
 
 
 async def run(connection: Connection, query: PostgresQuery, seconds: float) -> PollResult:
@@ -44,11 +50,11 @@ async def _in_cursor(connection: Connection, query: PostgresQuery, seconds: floa
         await connection.execute(begin.encode())
         # `binary` is what makes psycopg use the extended protocol where there are no parameters.
         await connection.execute(f"DECLARE evaluator NO SCROLL CURSOR FOR {statement}".encode(), binary=True)
-        cursor = await connection.execute(f"FETCH FORWARD {rows} FROM evaluator; ROLLBACK".encode())
+        cursor = await connection.execute(f"FETCH FORWARD {rows} FROM evaluator; {_END}".encode())
         return _samples(cursor, query)
     except psycopg.Error:
         if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-            await connection.execute(b"ROLLBACK")
+            await connection.execute(_END.encode())
         raise
 
 
@@ -71,8 +77,13 @@ def _samples(cursor: psycopg.AsyncCursor[object], query: PostgresQuery) -> PollR
         cells = [_text(result.get_value(row, column)) for column in range(len(names))]
         value = _number(cells[place])
         if value is None:
-            return _wrong(f"`{names[place]}` is {cells[place]!r}, which is not a number")
+            more = "; of an interval take extract(epoch from …)" if ":" in (cells[place] or "") else ""
+            return _wrong(f"`{names[place]}` is {said(repr(cells[place]))}, which is not a number{more}")
         labels = {name: cell or "" for name, cell in zip(names, cells, strict=True) if name != names[place]}
+        long = next((name for name, label in labels.items() if len(label) > LONGEST_LABEL), None)
+        if long is not None:
+            message = f"`{long}` has {len(labels[long])} characters in a row, and a label at most {LONGEST_LABEL}"
+            return PollFailed(FailureReason.TOO_BIG, message)
         series = series_of(labels)
         if series in found:
             return _wrong(f"two of its rows have the same labels: {labels}")

@@ -295,6 +295,29 @@ def test_credentials_do_not_follow_to_another_place(server: WireServer) -> None:
         assert server.log[-1].headers["x-key"] == SECRET
 
 
+def test_a_body_does_not_follow_to_another_place(server: WireServer) -> None:
+    def moved(heard: Heard) -> Reply:
+        return Reply(307, headers={"Location": heard.path.partition("?")[2]}) if "?" in heard.path else Reply(200)
+
+    body: dict[str, Any] = {"method": "POST", "body": SECRET}
+    with WireServer(moved) as first, WireServer(moved) as other:
+        assert "on to 127.0.0.1, which is another place" in down(one(f"{first.url}/?{other.url}/", **body))
+        assert not other.log
+        assert rows(one(f"{first.url}/?{first.url}/", **body)) == {"a": 1.0}
+        assert first.log[-1].body.decode() == SECRET
+        assert rows(one(f"{first.url}/?{other.url}/", method="POST")) == {"a": 1.0}
+
+
+def test_a_redirect_to_a_name_that_is_not_known_names_it(server: WireServer) -> None:
+    text = down(one(f"{server.url}/elsewhere?http://no-such-host.invalid/"))
+    assert "it sends us to no-such-host.invalid, and that name does not resolve" in text
+
+
+def test_a_body_that_is_packed_wrongly_is_said_to_be() -> None:
+    with peer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\nplain", "close") as packer:
+        assert "not packed as its Content-Encoding says" in down(one(f"http://127.0.0.1:{packer.port}/"))
+
+
 def test_a_body_is_read_to_the_limit_packed_or_not() -> None:
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 3
     with peer(chunks, "hang") as endless:

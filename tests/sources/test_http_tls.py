@@ -181,6 +181,32 @@ def test_a_client_certificate_is_shown(authority: trustme.CA, trusted: Path, tmp
         assert value(without) == 0.0
 
 
+def test_a_client_certificate_that_was_renewed_is_read_again(
+    authority: trustme.CA, trusted: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.pem"
+
+    def issue(issuer: trustme.CA) -> None:
+        mine, new = issuer.issue_cert("monitor"), tmp_path / "new.pem"
+        new.write_bytes(mine.private_key_pem.bytes() + mine.cert_chain_pems[0].bytes())
+        new.rename(file)
+
+    async def story(url: str) -> list[PollResult]:
+        source = build(HttpSource, {"targets": {"a": {"url": url, "ca": trusted, "cert": file}}, "timeout": "4s"})
+        await source.open()
+        asked = [query(HttpSource, {"measure": "up"})]
+        issue(trustme.CA())
+        answers = await source.poll(asked, 0.0)
+        issue(authority)
+        answers += await source.poll(asked, 0.0)
+        await source.close()
+        return answers
+
+    with tls(leaf(authority, -1, 10), client=authority) as server:
+        before, after = run(story(f"https://127.0.0.1:{server.port}"))
+    assert (value(before), value(after)) == (0.0, 1.0)
+
+
 def test_a_file_that_is_missing_is_our_mistake_and_no_target_is_down(tmp_path: Path) -> None:
     (tmp_path / "garbage.pem").write_text("garbage")
     for files in ({"ca": "/nowhere/ca.pem"}, {"ca": tmp_path / "garbage.pem"}, {"cert": tmp_path / "garbage.pem"}):

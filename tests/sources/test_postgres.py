@@ -20,7 +20,7 @@ import pytest
 import trustme
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
-from evaluator.sources import pgwire, postgres_query
+from evaluator.sources import pgwire, postgres_query, postgres_statement
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.postgres import PostgresSource
 from evaluator.testing import servers
@@ -969,3 +969,98 @@ def test_what_does_not_fit_together_is_refused() -> None:
     for fields in bad:
         with pytest.raises(ValueError, match=r".+"):
             query(PostgresSource, fields)
+
+
+def test_a_session_that_has_outlived_its_role_is_made_again(server: str, admin: psycopg.Connection) -> None:
+    def drop() -> None:
+        admin.execute("DROP OWNED BY passing")
+        admin.execute("DROP ROLE passing")
+
+    def make() -> None:
+        admin.execute("CREATE ROLE passing LOGIN PASSWORD 'passing'")
+        admin.execute("GRANT pg_monitor TO passing")
+        admin.execute("GRANT SELECT ON orders TO passing")
+
+    make()
+    queries = asked("up", "connections", sql("SELECT count(*) FROM orders"))
+    first, gone, refused, back = run(
+        polls(as_role(server, "passing", "passing"), queries, drop, lambda: None, make, timeout="3s")
+    )
+    drop()
+    assert values(first[0]) == values(back[0]) == [1.0]
+    assert values(first[2]) == values(back[2]) == [3.0]
+    assert all(isinstance(answer, PollFailed) for answer in gone)
+    assert {failure(answer).reason for answer in refused} == {FailureReason.AUTH}
+
+
+def test_a_slow_measure_is_a_timeout_for_itself_and_no_server_that_is_down(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "select to_json(count(*)) from pg_sleep(20)"
+    monkeypatch.setattr(postgres_statement, "_sizes", lambda _queries: slow)
+    up, percent, size, age = ask(
+        monitor(server), "up", "connections_percent", "database_size", "xid_age_percent", timeout="1s"
+    )
+    assert values(up) == [1.0]
+    assert values(percent)[0] > 0
+    assert values(age)[0] > 0
+    assert failure(size).reason is FailureReason.TIMEOUT
+    assert "took longer than 0.5 s" in failure(size).message
+    monkeypatch.setitem(postgres_statement._FIXED, "ages", slow)
+    up, age = ask(monitor(server), "up", "xid_age_percent", timeout="1s")
+    assert values(up) == [1.0]
+    assert failure(age).reason is FailureReason.TIMEOUT
+
+
+def test_a_poll_that_waits_for_the_slow_ones_of_other_intervals_calls_nobody_down(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_statement, "_sizes", lambda _queries: "select '[]'::json from pg_sleep(0.4)")
+    source = build(PostgresSource, {"url": monitor(server), "timeout": "1s"})
+
+    async def both() -> list[PollResult]:
+        await source.open()
+        slow = [asyncio.create_task(source.poll(asked("database_size"), 0.0)) for _ in range(3)]
+        await asyncio.sleep(0)
+        answers = await source.poll(asked("up"), 0.0)
+        await asyncio.gather(*slow)
+        await source.close()
+        return answers
+
+    (up,) = run(both())
+    assert values(up) == [1.0]
+
+
+def test_an_own_query_leaves_no_lock_behind(server: str, admin: psycopg.Connection) -> None:
+    seen: list[Any] = []
+    taking = asked(sql("SELECT 1 FROM pg_advisory_lock(7)"), sql("SELECT 1 / (1 - pg_try_advisory_lock(8)::int)"))
+
+    def look() -> None:
+        seen.extend(admin.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchall())
+
+    (taken, broken), _ = run(polls(monitor(server), taking, look))
+    assert values(taken) == [1.0]
+    assert failure(broken).reason is FailureReason.BAD_QUERY
+    assert seen == [(0,)]
+
+
+def test_a_text_that_is_no_name_is_no_label(server: str) -> None:
+    long, interval = ask(
+        monitor(server), sql("SELECT repeat('x', 1001) AS note, 1 AS value"), sql("SELECT interval '1 hour'")
+    )
+    assert failure(long).reason is FailureReason.TOO_BIG
+    assert "`note` has 1001 characters" in failure(long).message
+    assert "extract(epoch from" in failure(interval).message
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70])
+def test_a_host_that_cannot_be_a_name_does_not_resolve(host: str) -> None:
+    source = build(PostgresSource, {"host": host, "timeout": "1s"})
+    ((up, connections),) = run(polled(source, asked("up", "connections")))
+    assert values(up) == [0.0]
+    assert failure(connections).reason is FailureReason.REFUSED
+
+
+def test_a_connection_that_is_idle_is_kept_alive(server: str) -> None:
+    parameters = build(PostgresSource, {"url": server})._settings.parameters()
+    assert int(parameters["keepalives_idle"]) < 350
