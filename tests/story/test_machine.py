@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
+from evaluator.engine.rules import Limit, Mode, Op, Query, Rule, RuleSet, Severity, Tier
 from evaluator.engine.samples import Series
 from evaluator.incidents.deliveries import Action, DeliveryState
 from evaluator.incidents.incident import EventKind
@@ -37,6 +37,7 @@ from tests.story.worlds import (
     Skip,
     Weather,
     histories,
+    rule_set,
 )
 
 HISTORIES = int(os.environ.get("EVALUATOR_HISTORIES", "40"))
@@ -193,6 +194,22 @@ def test_the_model_and_the_real_thing_agree_after_every_step(history: History) -
     play = Play.of(history)
     for after in play.steps(history.happenings):
         play.agree(after)
+
+
+@pytest.mark.parametrize(("before", "after"), [(10.0, 60.0), (60.0, 10.0)])
+def test_an_edit_of_every_neither_fills_a_gap_nor_makes_one(before: float, after: float) -> None:
+    """A gap is judged by the step of its time: fifty seconds are one while asked every ten, and none every sixty."""
+    tier = Tier(Severity.P1, Limit(Op.OUTSIDE, 50.0, 50.0), for_=120.0)
+    query = Query("prometheus", '{"expr":"x"}', 0.0)
+    often, seldom = (
+        rule_set([Rule("r1", query, (tier,), every=every, service="infrastructure")]) for every in (before, after)
+    )
+    breach: dict[Series, float | str] = {SERIES[0]: 60.0}
+    happenings = (Run(6, (breach, None)), Skip(5), Run(6, (breach, None)), Reload(seldom), Run(24, (breach, None)))
+    play = Play.of(History(often, happenings))
+    for step in play.steps(happenings):
+        play.agree(step)
+    assert set(play.real.states().values()) == {"firing"}
 
 
 @TRIED

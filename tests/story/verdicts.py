@@ -36,7 +36,9 @@ class ModelAlert:
 
     state: str = "quiet"
     own: list[float] = field(default_factory=list)
-    """When the verdict that the state waits for was given (breach in pending, clear in recovering), all of them."""
+    """When the verdict that the state waits for was given (breach in pending, clear in recovering), each time since the
+    last gap of more than three steps. A gap is judged by the step of its own time: an edit of `every` makes no gap of
+    what was none, and fills none."""
 
 
 def step_alert(rule: Rule, tier: Tier, alert: ModelAlert, said: str, time: float, *, at_once: bool) -> None:
@@ -47,24 +49,24 @@ def step_alert(rule: Rule, tier: Tier, alert: ModelAlert, said: str, time: float
     if at_once and said == "breach":
         alert.state, alert.own = "firing", []
     elif cell in ("pending?", "firing once held"):
-        alert.own = [*alert.own, time] if alert.state == "pending" else [time]
+        alert.own = since_the_last_gap(alert.own if alert.state == "pending" else [], time, 3 * rule.step)
         needed = 0.0 if tier.datapoints is not None else tier.for_
-        alert.state = "firing" if held(alert.own, 3 * rule.step) >= needed else "pending"
+        alert.state = "firing" if held(alert.own) >= needed else "pending"
     elif cell in ("recovering?", "quiet once held"):
-        alert.own = [*alert.own, time] if alert.state == "recovering" else [time]
-        alert.state = "quiet" if held(alert.own, 3 * rule.step) >= tier.recover.for_ else "recovering"
+        alert.own = since_the_last_gap(alert.own if alert.state == "recovering" else [], time, 3 * rule.step)
+        alert.state = "quiet" if held(alert.own) >= tier.recover.for_ else "recovering"
     else:
         alert.state, alert.own = cell, []
 
 
-def held(times: list[float], blind: float) -> float:
-    """Return how long the last of these verdicts has held, walking back to the first gap of more than `blind`."""
-    start = times[-1]
-    for time in reversed(times):
-        if not 0 <= start - time <= blind:
-            break
-        start = time
-    return times[-1] - start
+def since_the_last_gap(times: list[float], time: float, blind: float) -> list[float]:
+    """Return these verdicts and the one of now; only that one where we were blind (or the clock jumped) before it."""
+    return [*times, time] if times and 0 <= time - times[-1] <= blind else [time]
+
+
+def held(times: list[float]) -> float:
+    """Return how long these verdicts have held."""
+    return times[-1] - times[0]
 
 
 def verdict(rule: Rule, tier: Tier, samples: list[tuple[float, float]], time: float) -> str:
