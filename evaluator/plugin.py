@@ -17,11 +17,11 @@ from evaluator.engine.samples import (
 from evaluator.incidents.deliveries import Accepted, Action, Delivery, Message, Outcome, Refused, RetryLater
 from evaluator.notifiers.notifier import Notifier, NotifierType
 from evaluator.sources.checkup import Checkup, Grade
-from evaluator.sources.fields import Bytes, Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.fields import Bytes, MisfitError, Options, Seconds, Strict, refuse_idle_options, refuse_unknown
 from evaluator.sources.rates import Rates, Reading
-from evaluator.sources.source import Examined, Metered, Source, SourceType
+from evaluator.sources.source import Examined, Metered, NoHistory, Refusing, Source, SourceType
 from evaluator.sources.threads import Threads
-from evaluator.sources.weather import place, reason_of, said, timed_out
+from evaluator.sources.weather import nobody_there, place, reason_of, said, timed_out, up_after
 
 __all__ = [
     "Accepted",
@@ -34,6 +34,8 @@ __all__ = [
     "Grade",
     "Message",
     "Metered",
+    "MisfitError",
+    "NoHistory",
     "Notifier",
     "NotifierType",
     "Options",
@@ -44,6 +46,7 @@ __all__ = [
     "Rates",
     "Reading",
     "Refused",
+    "Refusing",
     "RetryLater",
     "Samples",
     "Seconds",
@@ -53,11 +56,14 @@ __all__ = [
     "SourceType",
     "Strict",
     "Threads",
+    "nobody_there",
     "place",
     "reason_of",
     "refuse_idle_options",
+    "refuse_unknown",
     "said",
     "series_of",
     "series_text",
     "timed_out",
+    "up_after",
 ]

@@ -21,7 +21,7 @@ from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samp
 from evaluator.sources.api_limits import Budget, Gates, instant, told_to_wait, used_up
 from evaluator.sources.api_refusals import reason_of_error, reason_of_status
 from evaluator.sources.fields import Bytes, Seconds, Strict
-from evaluator.sources.weather import said, timed_out
+from evaluator.sources.weather import said, timed_out, up_after
 
 T = TypeVar("T")
 Params = Sequence[tuple[str, str]]
@@ -275,11 +275,4 @@ class Round:
 
     def up(self) -> PollResult:
         """Return the answer to `up`: 1 where anything was answered, 0 where nobody is there, else why that is open."""
-        return Samples([{}], [1.0]) if self.answered or self.failed is None else down(self.failed)
-
-
-def down(failed: PollFailed) -> PollResult:
-    """Return the answer to `up` after a failure: 0 where nobody is there, else that it is unknown."""
-    if failed.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
-        return Samples([{}], [0.0], warnings=(failed.message,))
-    return failed
+        return Samples([{}], [1.0]) if self.answered or self.failed is None else up_after(self.failed)

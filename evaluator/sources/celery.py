@@ -16,6 +16,7 @@ from evaluator.engine import rules
 from evaluator.engine.samples import PollFailed, PollResult
 from evaluator.sources.celery_query import CeleryQuery, CelerySettings
 from evaluator.sources.checkup import Checkup, Grade
+from evaluator.sources.source import NoHistory
 from evaluator.sources.threads import Threads
 from evaluator.sources.weather import place, timed_out
 
@@ -31,7 +32,7 @@ _LOOK = 0.02
 _SCHEDULES = ("missed_runs", "last_run")
 
 
-class CelerySource:
+class CelerySource(NoHistory):
     """One Celery installation: its broker, its workers, its beat."""
 
     Settings: ClassVar[type[BaseModel]] = CelerySettings
@@ -72,16 +73,6 @@ class CelerySource:
         self._requests += getattr(stored, "requests", 0 if stored is None else 1)
         answers = poller.answers(asked, facts, stored, now)
         return [answers[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - a broker remembers nothing.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: nobody keeps a history."""
-        return None
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:  # noqa: ARG002 - as of now.
         """Try the connection, the queues, the workers, their events and the schedule."""

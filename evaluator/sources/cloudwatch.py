@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from evaluator.engine import rules
-from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series
+from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
 from evaluator.sources.checkup import Checkup
 from evaluator.sources.cloudwatch_answer import Answer, samples_of
 from evaluator.sources.cloudwatch_client import Aws
@@ -23,9 +23,9 @@ from evaluator.sources.cloudwatch_instances import NAMESPACES, Instances, instan
 from evaluator.sources.cloudwatch_plan import Item, edge_of, lookback
 from evaluator.sources.cloudwatch_query import CloudWatchQuery, CloudWatchSettings
 from evaluator.sources.cloudwatch_reader import Plan, Reader, Talk
+from evaluator.sources.weather import nobody_there, up_after
 
 _parsed = lru_cache(maxsize=4096)(CloudWatchQuery.model_validate_json)
-_DOWN = frozenset({FailureReason.REFUSED, FailureReason.TIMEOUT})
 _QUIET_PERIODS = 2
 """An instance without points for this many periods may have ended."""
 
@@ -141,8 +141,7 @@ class CloudWatchSource:
         for failed, cause in zip(failures, talk.errors, strict=True):
             if answered(failed, cause):
                 return Samples([{}], [1.0], warnings=(failed.message,))
-        other = next((failed for failed in failures if failed.reason not in _DOWN), None)
-        return other or Samples([{}], [0.0], warnings=(failures[0].message,))
+        return up_after(next((failed for failed in failures if not nobody_there(failed)), failures[0]))
 
 
 def _knock(client: Any) -> None:  # noqa: ANN401  # A client of boto3.

@@ -18,6 +18,7 @@ from evaluator.sources.host_disks import Disks, Mount
 from evaluator.sources.host_measures import Machine
 from evaluator.sources.host_query import DISKS, HostQuery, HostSettings
 from evaluator.sources.host_report import USUAL, report
+from evaluator.sources.source import NoHistory
 from evaluator.sources.threads import Threads
 from evaluator.sources.weather import timed_out
 
@@ -26,7 +27,7 @@ _DISK_SHARE = 0.8
 """Of the timeout: when a disk that hangs is given up, so that the others are still answered in time."""
 
 
-class HostSource:
+class HostSource(NoHistory):
     """This machine."""
 
     Settings: ClassVar[type[BaseModel]] = HostSettings
@@ -51,16 +52,6 @@ class HostSource:
         asked = {query.spec: _parsed(query.spec) for query in queries}
         answers = await self._within_time(self._machine, asked)
         return [answers[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - the machine remembers nothing.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: a machine keeps no history."""
-        return None
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:  # noqa: ARG002 - it is as of now.
         """Read what the rules ask for, and what rules usually ask for, and say what is hidden from us."""

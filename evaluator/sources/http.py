@@ -24,6 +24,7 @@ from evaluator.sources.http_patterns import Patterns
 from evaluator.sources.http_query import HttpQuery, HttpSettings
 from evaluator.sources.http_report import report
 from evaluator.sources.http_tls import Contexts
+from evaluator.sources.source import NoHistory
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ _WHOLE = 0.9
 """Of a target's timeout: one that had less time than this in the poll is not down, but not known."""
 
 
-class HttpSource:
+class HttpSource(NoHistory):
     """Addresses that are requested from here."""
 
     Settings: ClassVar[type[BaseModel]] = HttpSettings
@@ -78,16 +79,6 @@ class HttpSource:
             for spec, names in meant.items()
         }
         return [results[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - nobody knows how it was.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: how an address answered in the past, nobody knows."""
-        return None
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:
         """Request every target once, and say how each answers, and which query asks for what is not there."""

@@ -23,7 +23,8 @@ from evaluator.sources.pgbouncer_query import PgBouncerQuery, PgBouncerSettings
 from evaluator.sources.pgwire import Connection, RefusedError
 from evaluator.sources.pgwire_faults import FULL, NOT_NOW, failure_of
 from evaluator.sources.pgwire_held import Held
-from evaluator.sources.weather import said, timed_out
+from evaluator.sources.source import NoHistory
+from evaluator.sources.weather import nobody_there, said, timed_out
 
 _parsed = lru_cache(maxsize=4096)(PgBouncerQuery.model_validate_json)
 _ALL = ("SHOW VERSION", "SHOW POOLS", "SHOW DATABASES", "SHOW LISTS", "SHOW STATS", "SHOW CONFIG")
@@ -37,7 +38,7 @@ _MENDS = {
 }
 
 
-class PgBouncerSource:
+class PgBouncerSource(NoHistory):
     """One PgBouncer."""
 
     Settings: ClassVar[type[BaseModel]] = PgBouncerSettings
@@ -74,16 +75,6 @@ class PgBouncerSource:
             at = asyncio.get_running_loop().time()
             found = {spec: self._here(answer(query, spec, shown, self._means, at)) for spec, query in asked.items()}
         return [found[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - PgBouncer remembers nothing.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: PgBouncer keeps no history."""
-        return None
 
     async def close(self) -> None:
         """Close the connection."""
@@ -146,7 +137,7 @@ class PgBouncerSource:
         refusal = error.refusal if isinstance(error, RefusedError) else None
         sqlstate = None if refusal is None else refusal.sqlstate
         if query.measure == "up":
-            if sqlstate == NOT_NOW or failed.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
+            if sqlstate == NOT_NOW or nobody_there(failed):
                 return Samples([{}], [0.0], warnings=(failed.message,))
             if sqlstate == FULL:
                 return Samples([{}], [1.0], warnings=(failed.message,))

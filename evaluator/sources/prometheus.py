@@ -23,7 +23,7 @@ from evaluator.sources.prometheus_history import History
 from evaluator.sources.prometheus_http import Call, Connection
 from evaluator.sources.prometheus_query import PrometheusQuery, PrometheusSettings
 from evaluator.sources.threads import Threads
-from evaluator.sources.weather import place, timed_out
+from evaluator.sources.weather import place, timed_out, up_after
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -213,9 +213,7 @@ def _answer(query: PrometheusQuery, answers: dict[str, PollResult]) -> PollResul
         return result
     if isinstance(result, Samples):
         return Samples([{}], [1.0], warnings=result.warnings)
-    if result.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
-        return Samples([{}], [0.0], warnings=(result.message,))
-    return result
+    return up_after(result)
 
 
 def _secrets(settings: PrometheusSettings) -> list[str]:

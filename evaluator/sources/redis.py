@@ -25,14 +25,15 @@ from evaluator.sources.rates import Rates, Reading
 from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, more_commands, rows
 from evaluator.sources.redis_query import RedisQuery, RedisSettings
 from evaluator.sources.redis_report import GENERAL, more_of, report, unreachable
-from evaluator.sources.weather import place, reason_of, said, timed_out
+from evaluator.sources.source import NoHistory
+from evaluator.sources.weather import place, reason_of, said, timed_out, up_after
 
 _parsed = lru_cache(maxsize=4096)(RedisQuery.model_validate_json)
 _GOODBYE = 0.2
 """Seconds for closing a connection that did not work; TLS would wait for an answer from a peer that is silent."""
 
 
-class RedisSource:
+class RedisSource(NoHistory):
     """One Redis server (or one that speaks its protocol: Valkey, KeyDB, Dragonfly)."""
 
     Settings: ClassVar[type[BaseModel]] = RedisSettings
@@ -81,16 +82,6 @@ class RedisSource:
         at = asyncio.get_running_loop().time()
         answers = {spec: self._answer(query, spec, replies, at) for spec, query in asked.items()}
         return [answers[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - a Redis server remembers nothing.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: a Redis server keeps no history."""
-        return None
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:  # noqa: ARG002 - as of now.
         """Try the connection, the user, and every command that the queries need, once each."""
@@ -212,6 +203,4 @@ class RedisSource:
 
 def _down(query: RedisQuery, failed: PollFailed) -> PollResult:
     """Return the answer to a query of a server that did not answer: for `up` that is 0, where it is down indeed."""
-    if query.measure == "up" and failed.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
-        return Samples([{}], [0.0], warnings=(failed.message,))
-    return failed
+    return up_after(failed) if query.measure == "up" else failed

@@ -16,6 +16,7 @@ from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.rates import Rates, Reading
 from evaluator.sources.reader import Health, Reader, RuleHealth, SourceHealth
 from evaluator.sources.self_query import SelfQuery, SelfSettings
+from evaluator.sources.source import NoHistory
 
 _parsed = lru_cache(maxsize=1024)(SelfQuery.model_validate_json)
 _NO_DAEMON = PollFailed(
@@ -42,7 +43,7 @@ _OF_SOURCES: Mapping[str, Callable[[SourceHealth], float | None]] = {
 """The measures that are a number of each source."""
 
 
-class SelfSource:
+class SelfSource(NoHistory):
     """The daemon itself."""
 
     Settings: ClassVar[type[BaseModel]] = SelfSettings
@@ -67,16 +68,6 @@ class SelfSource:
         health = self._reader.health()
         answers = {spec: self._answer(spec, health, now) for spec in dict.fromkeys(query.spec for query in queries)}
         return [answers[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - the daemon remembers nothing of how it was.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: the daemon keeps no history of its own health."""
-        return None
 
     async def close(self) -> None:
         """Do nothing: nothing is held."""

@@ -15,13 +15,13 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import sentry_api as api
-from evaluator.sources.api import ApiClient, AskError, Round, Terms, down
+from evaluator.sources.api import ApiClient, AskError, Round, Terms
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.sentry_batch import answers, key_of
 from evaluator.sources.sentry_query import SentryQuery, SentrySettings
-from evaluator.sources.weather import timed_out
+from evaluator.sources.weather import timed_out, up_after
 
 _parsed = lru_cache(maxsize=4096)(SentryQuery.model_validate_json)
 _MEND = (
@@ -89,7 +89,7 @@ class SentrySource:
             known = await self._known(round_, organization, names, fresh=not wanted)
         except AskError as error:
             failed = error.failed
-            return [down(failed) if asked[query.spec].measure == "up" else failed for query in queries]
+            return [up_after(failed) if asked[query.spec].measure == "up" else failed for query in queries]
         end = floor(self._client.theirs(round_.time) - self._settings.delay)
         results = dict(zip(wanted, await answers(list(wanted.values()), organization, known, end), strict=True))
         up = await self._up(round_, organization) if len(wanted) < len(asked) else round_.up()
@@ -101,7 +101,7 @@ class SentrySource:
             try:
                 await organization.projects()
             except AskError as error:
-                return down(error.failed)
+                return up_after(error.failed)
         return round_.up()
 
     def _warned(self, result: PollResult) -> PollResult:

@@ -5,7 +5,7 @@ another source, and never raises for the weather: whatever goes wrong out there 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -35,6 +35,20 @@ class Source(Protocol):
         """Give everything back. Called once, also after a failed `open`."""
 
 
+class NoHistory:
+    """The half of a source whose other side remembers nothing: rules begin with what polls find from now on."""
+
+    async def history(
+        self,
+        query: Query,  # noqa: ARG002 - whatever is asked, nobody knows how it was.
+        start: float,  # noqa: ARG002
+        end: float,  # noqa: ARG002
+        step: float,  # noqa: ARG002
+    ) -> list[tuple[float, PollResult]] | None:
+        """Return `None`: how it was, nobody keeps."""
+        return None
+
+
 @runtime_checkable
 class Examined(Protocol):
     """A source that can say what is missing: every built-in one, and every plugin that passes the conformance suite."""
@@ -60,6 +74,18 @@ class Metered(Protocol):
         """
 
 
+@runtime_checkable
+class Refusing(Protocol):
+    """Settings that know queries to which they have no answer: the name of a target that they do not declare.
+
+    A source type's `Settings` may have this method; a rule with such a query is then found by `evaluator check`, with
+    file, line and column, and not only at the poll. What only the other side knows is not refused here.
+    """
+
+    def refuse(self, query: Any) -> None:  # noqa: ANN401 - an instance of the source type's own `Query`.
+        """Raise `ValueError` for such a query; a `MisfitError` also says which of its keys is wrong."""
+
+
 class SourceType(Protocol):
     """What the entry point group `evaluator.sources` holds, one for each `type` in the settings.
 
@@ -67,7 +93,7 @@ class SourceType(Protocol):
     """
 
     Settings: type[BaseModel]
-    """The keys of `[sources.NAME]` besides `type` and `enabled`; unknown keys must be forbidden."""
+    """The keys of `[sources.NAME]` besides `type` and `enabled`; unknown keys must be forbidden. May be `Refusing`."""
     Query: type[BaseModel]
     """The keys of a rule's `query`; unknown keys must be forbidden. A model with a class variable
     `shorthand: ClassVar[str]` also takes a plain string, for the field of that name. A `period` field of seconds

@@ -14,13 +14,14 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult
 from evaluator.sources import stripe_objects as objects
-from evaluator.sources.api import ApiClient, AskError, Round, Terms, down
+from evaluator.sources.api import ApiClient, AskError, Round, Terms
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.checkup import Checkup, Grade
+from evaluator.sources.source import NoHistory
 from evaluator.sources.stripe_ledger import Ledger, Undelivered
 from evaluator.sources.stripe_measures import Books, measured
 from evaluator.sources.stripe_query import API_VERSION, WEBHOOKS, StripeQuery, StripeSettings
-from evaluator.sources.weather import timed_out
+from evaluator.sources.weather import timed_out, up_after
 
 _parsed = lru_cache(maxsize=4096)(StripeQuery.model_validate_json)
 _MOST_TYPES = 20
@@ -46,7 +47,7 @@ _KINDS: Mapping[str, objects.Kind[Any]] = {
 }
 
 
-class StripeSource:
+class StripeSource(NoHistory):
     """One account of Stripe, in live or in test mode."""
 
     Settings: ClassVar[type[BaseModel]] = StripeSettings
@@ -83,16 +84,6 @@ class StripeSource:
         """Return requests, and those refused with 429."""
         return self._client.usage()
 
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - whether a webhook was delivered at an instant of the past is not kept.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: Stripe says how its objects are, not how they were."""
-        return None
-
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
         """Read each list that is needed once, as far as it is new, and answer each query."""
         if not queries:
@@ -104,7 +95,7 @@ class StripeSource:
                 await self._turn.acquire()
         except TimeoutError:
             late = timed_out("Stripe", self._settings.timeout)
-            return [down(late) if asked[query.spec].measure == "up" else late for query in queries]
+            return [up_after(late) if asked[query.spec].measure == "up" else late for query in queries]
         try:
             answers = await self._answers(asked, round_)
         finally:
@@ -114,7 +105,7 @@ class StripeSource:
     async def _answers(self, asked: Mapping[str, StripeQuery], round_: Round) -> dict[str, PollResult]:
         """Return the answer to each query; one list that fails spoils only the queries that need it."""
         if (failed := await self._clock(round_)) is not None:
-            return {spec: down(failed) if query.measure == "up" else failed for spec, query in asked.items()}
+            return {spec: up_after(failed) if query.measure == "up" else failed for spec, query in asked.items()}
         books, spoiled = await self._books(list(asked.values()), round_)
         answers: dict[str, PollResult] = {}
         for spec, query in asked.items():
@@ -150,7 +141,7 @@ class StripeSource:
             try:
                 await self._ping(round_)
             except AskError as error:
-                return down(error.failed)
+                return up_after(error.failed)
         return round_.up()
 
     async def _books(self, asked: Sequence[StripeQuery], round_: Round) -> tuple[Books, dict[str, PollFailed]]:

@@ -15,14 +15,15 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import uptimerobot_list as listed
-from evaluator.sources.api import ApiClient, AskError, Round, Terms, down
+from evaluator.sources.api import ApiClient, AskError, Round, Terms
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
 from evaluator.sources.checkup import Checkup, Grade
+from evaluator.sources.source import NoHistory
 from evaluator.sources.uptimerobot_list import Monitor
 from evaluator.sources.uptimerobot_query import UptimeRobotQuery, UptimeRobotSettings
 from evaluator.sources.uptimerobot_seen import Seen, labels_of
-from evaluator.sources.weather import said, timed_out
+from evaluator.sources.weather import said, timed_out, up_after
 
 _parsed = lru_cache(maxsize=4096)(UptimeRobotQuery.model_validate_json)
 _MEND = (
@@ -35,7 +36,7 @@ _UPTIME_KEPT, _RESPONSE_KEPT = 900.0, 300.0
 """Seconds that a monitor's statistics are used again: each costs a request of its own in v3."""
 
 
-class UptimeRobotSource:
+class UptimeRobotSource(NoHistory):
     """One account of UptimeRobot."""
 
     Settings: ClassVar[type[BaseModel]] = UptimeRobotSettings
@@ -91,19 +92,9 @@ class UptimeRobotSource:
             monitors = await self._monitors(round_)
         except AskError as error:
             failed = error.failed
-            return [down(failed) if asked[query.spec].measure == "up" else failed for query in queries]
+            return [up_after(failed) if asked[query.spec].measure == "up" else failed for query in queries]
         answers = {spec: await self._answer(query, monitors, round_) for spec, query in asked.items()}
         return [answers[query.spec] for query in queries]
-
-    async def history(
-        self,
-        query: rules.Query,  # noqa: ARG002 - the lists say how things are now.
-        start: float,  # noqa: ARG002
-        end: float,  # noqa: ARG002
-        step: float,  # noqa: ARG002
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: a list says how monitors are, not how they were."""
-        return None
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:
         """Try the key, and look for each monitor that a rule names."""

@@ -1,6 +1,7 @@
 """What goes wrong between us and a server, as a reason and a sentence without secrets.
 
-This module knows the exceptions of sockets, names and TLS. It never knows a protocol or a library above them.
+This module knows the exceptions of sockets, names and TLS, and which failures mean that nobody is there. It never
+knows a protocol or a library above them.
 """
 
 import errno
@@ -9,9 +10,10 @@ import ssl
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from evaluator.engine.samples import FailureReason, PollFailed
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.ENOENT})
+_DOWN = frozenset({FailureReason.REFUSED, FailureReason.TIMEOUT})
 _LONGEST = 300
 
 
@@ -70,6 +72,16 @@ def reason_of(error: BaseException) -> tuple[FailureReason, str] | None:
             return FailureReason.RESET, f"the connection failed: {root.strerror}"
         case _:
             return None
+
+
+def nobody_there(failed: PollFailed) -> bool:
+    """Return whether a failure says that the other side is down: nobody listens, or it is silent."""
+    return failed.reason in _DOWN
+
+
+def up_after(failed: PollFailed) -> PollResult:
+    """Return the answer to `up` after a failure: 0 where nobody is there, else that it is unknown."""
+    return Samples([{}], [0.0], warnings=(failed.message,)) if nobody_there(failed) else failed
 
 
 def timed_out(where: str, seconds: float) -> PollFailed:

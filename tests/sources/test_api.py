@@ -12,9 +12,10 @@ import pytest
 import trustme
 
 from evaluator.engine.samples import FailureReason, Samples
-from evaluator.sources.api import ApiClient, ApiSettings, AskError, Round, Terms, down
+from evaluator.sources.api import ApiClient, ApiSettings, AskError, Round, Terms
 from evaluator.sources.api_limits import FIRST_WAIT, LONGEST_GUESS, LONGEST_WAIT, Budget, Gates, instant, told_to_wait
 from evaluator.sources.api_refusals import complaint, did_you_mean, reason_of_error
+from evaluator.sources.weather import up_after
 from evaluator.testing.sources import NOW, run
 from evaluator.testing.wire import Heard, Reply, WireServer, drip, hang
 
@@ -241,7 +242,7 @@ def test_packed_answers_are_unpacked_and_still_bounded() -> None:
 def test_down_is_0_only_where_nobody_is_there() -> None:
     from evaluator.engine.samples import PollFailed
 
-    gone = down(PollFailed(FailureReason.REFUSED, "x"))
+    gone = up_after(PollFailed(FailureReason.REFUSED, "x"))
     assert isinstance(gone, Samples)
     assert list(gone.values) == [0.0]
-    assert isinstance(down(PollFailed(FailureReason.AUTH, "x")), PollFailed)
+    assert isinstance(up_after(PollFailed(FailureReason.AUTH, "x")), PollFailed)
