@@ -16,6 +16,7 @@ from evaluator.sources.celery_query import CeleryQuery, CelerySettings, names
 from evaluator.sources.celery_schedule import Entry, after_run, around, declared, dues, missed_in_store
 from evaluator.sources.celery_tally import Tally
 from evaluator.sources.celery_workers import Crew, Roll
+from evaluator.sources.weather import up_after
 
 SILENCE = 60.0
 """Seconds without any event, while workers are online, after which nothing is believed to be heard."""
@@ -34,8 +35,10 @@ class Memory:
     ages: Ages
     seen_queues: set[str] = field(default_factory=set)
     """Queues that RabbitMQ has or had."""
-    entries: set[Series] = field(default_factory=set)
-    """The entries of stored schedules."""
+    entries: dict[Series, float] = field(default_factory=dict)
+    """The entries of stored schedules, with when each was switched on as far as that was seen."""
+    read: bool = False
+    """Whether a stored schedule was read before."""
     began: float | None = None
     """When listening to tasks began."""
 
@@ -61,9 +64,7 @@ class Round:
         facts = self.facts
         if facts is None or isinstance(facts, PollFailed):
             failed = facts or self._cannot("it was not asked")
-            if query.measure == "up" and failed.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
-                return Samples([{}], [0.0], warnings=(failed.message,))
-            return failed
+            return up_after(failed) if query.measure == "up" else failed
         match query.measure:
             case "up":
                 return Samples([{}], [1.0])
@@ -184,6 +185,7 @@ class Round:
         wanted = [entry for entry in own if _meant(query, entry)]
         kept = [entry for entry in stored if _meant(query, entry)]
         rows = Rows(warnings=list(self.stored.warnings) if self.stored else [])
+        gone = self._gone(query, stored)
         if not wanted and not kept:
             what = "the schedule has no such entry"
             if self.stored is None:
@@ -200,10 +202,24 @@ class Round:
             if not entry.enabled:
                 continue
             if query.measure == "missed_runs":
-                rows.add(entry.labels, float(missed_in_store(entry, self.now)))
+                self._missed(entry, rows)
             elif entry.ran and entry.last is not None:
                 rows.add(entry.labels, entry.last)
-        return rows.samples(self._gone(query, stored))
+        return rows.samples(gone)
+
+    def _missed(self, entry: Entry, rows: "Rows") -> None:
+        """Add the row of a stored entry; none where beat has not yet had the time to take in a change."""
+        if entry.last is not None and entry.last > self.now + entry.grace:
+            # Nothing would ever be missed until that time has come.
+            ahead = f"{entry.last - self.now:.0f} s ahead of our clock"
+            rows.warnings.append(f"{entry.name}: its last run is {ahead}: beat's clock, or USE_TZ = False in Django?")
+            return
+        missed = missed_in_store(entry, self.now)
+        changed = max(entry.changed or -math.inf, self.memory.entries.get(series_of(entry.labels), -math.inf))
+        if missed and self.now - changed < entry.grace:
+            rows.warnings.append(f"{entry.name}: changed {self.now - changed:.0f} s ago, so it may run a little later")
+        else:
+            rows.add(entry.labels, float(missed))
 
     def _seen(self, query: CeleryQuery, entry: Entry, rows: "Rows") -> None:
         """Add the row of an entry whose runs are seen by events; none where nobody can say."""
@@ -230,9 +246,16 @@ class Round:
             return frozenset()
         current = {series_of(entry.labels) for entry in stored if entry.enabled}
         off = {series_of(entry.labels) for entry in stored if not entry.enabled and _meant(query, entry)} - current
-        gone = frozenset((self.memory.entries - current) | off)
-        if len(self.memory.entries) < _MOST_REMEMBERED:
-            self.memory.entries |= current
+        memory = self.memory
+        gone = frozenset((memory.entries.keys() - current) | off)
+        for series in gone & memory.entries.keys():
+            memory.entries[series] = math.inf
+        for series in current:
+            if memory.entries.get(series) == math.inf or (series not in memory.entries and memory.read):
+                memory.entries[series] = self.now
+            elif len(memory.entries) < _MOST_REMEMBERED:
+                memory.entries.setdefault(series, -math.inf)
+        memory.read = True
         return gone
 
 

@@ -6,7 +6,7 @@ This module knows their layouts. It never writes, and never judges whether a run
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,13 +21,19 @@ from evaluator.sources.celery_schedule import Entry
 from evaluator.sources.weather import place, reason_of, said
 
 _MOST = 10_000
+_WRITTEN = 360.0
+"""Seconds until the last run is in Django's database for certain: beat writes it down when it sends something and 3
+minutes have passed, or every 5 minutes, in its loop of 5 s
+(SCHEDULE_SYNC_MAX_INTERVAL in
+https://github.com/celery/django-celery-beat/blob/main/django_celery_beat/schedulers.py)."""
 _UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "microseconds": 1e-6}
 
 # The tables of django-celery-beat 2.x:
 # https://github.com/celery/django-celery-beat/blob/main/django_celery_beat/models.py
 _DJANGO = f"""
-SELECT p.name, p.task, p.enabled, p.last_run_at, greatest(p.date_changed, p.start_time) AS changed,
-  p.expires IS NOT NULL AND p.expires < now() AS expired, i.every, i.period, c.minute, c.hour, c.day_of_week,
+SELECT p.name, p.task, p.enabled, p.last_run_at, p.date_changed, greatest(p.date_changed, p.start_time) AS begins,
+  p.expires IS NOT NULL AND p.expires < now() OR p.one_off AND p.total_run_count > 0 AS ended, p.one_off,
+  i.every, i.period, c.minute, c.hour, c.day_of_week,
   c.day_of_month, c.month_of_year, c.timezone::text AS timezone
 FROM django_celery_beat_periodictask p
 LEFT JOIN django_celery_beat_intervalschedule i ON i.id = p.interval_id
@@ -87,6 +93,9 @@ def _redbeat(broker: Broker, warnings: list[str]) -> list[Entry]:
 def _redbeat_entry(definition: Mapping[str, Any], meta: Mapping[str, Any], due: float, broker: Broker) -> Entry:
     """Return one entry of RedBeat."""
     schedule, last = definition["schedule"], meta.get("last_run_at")
+    # An entry that has not run has an instant too: when it was made. Only a run is counted.
+    # https://github.com/sibson/redbeat/blob/main/redbeat/schedulers.py
+    ran = last is not None and bool(meta.get("total_run_count"))
     cron = crontab_text(schedule) if schedule.get("__type__") == "crontab" else None
     return Entry(
         name=str(definition["name"]),
@@ -97,9 +106,10 @@ def _redbeat_entry(definition: Mapping[str, Any], meta: Mapping[str, Any], due: 
         zone=broker.settings.timezone,
         kept=True,
         last=None if last is None else _instant(last),
-        ran=last is not None,
+        ran=ran,
         due=due,
-        enabled=bool(definition.get("enabled", True)),
+        # Below 0: its rule has come to its end, and it will never be due again.
+        enabled=bool(definition.get("enabled", True)) and due >= 0,
     )
 
 
@@ -109,7 +119,9 @@ def _instant(value: Mapping[str, Any] | str | float) -> float:
         return float(value)
     zone = value.get("timezone")
     parts = {name: int(part) for name, part in value.items() if name not in ("__type__", "timezone")}
-    return datetime(**parts, tzinfo=ZoneInfo(zone) if isinstance(zone, str) else UTC).timestamp()
+    # A zone without a name is written as its distance from UTC, in seconds.
+    named = ZoneInfo(zone) if isinstance(zone, str) else timezone(timedelta(seconds=float(zone or 0.0)))
+    return datetime(**parts, tzinfo=named).timestamp()
 
 
 def _django(broker: Broker, warnings: list[str]) -> list[Entry]:
@@ -135,19 +147,21 @@ def _django(broker: Broker, warnings: list[str]) -> list[Entry]:
         if every is None and (cron is None or not is_crontab(cron)):
             others += 1
             continue
-        base = row["last_run_at"] or row["changed"]
+        base = row["last_run_at"] or row["begins"]
         entries.append(
             Entry(
                 name=row["name"],
                 task=row["task"],
-                grace=settings.grace,
+                grace=max(settings.grace, _WRITTEN),
                 every=every,
                 cron=cron,
                 zone=_zone(row["timezone"], settings.timezone),
                 kept=True,
                 last=None if base is None else base.timestamp(),
                 ran=row["last_run_at"] is not None,
-                enabled=row["enabled"] and not row["expired"],
+                enabled=row["enabled"] and not row["ended"],
+                once=row["one_off"],
+                changed=row["date_changed"].timestamp(),
             )
         )
     if others:

@@ -85,7 +85,7 @@ class Broker:
             protocol=2,
             driver_info=None,
             decode_responses=False,
-            **(self._tls("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if url is None else {}),
+            **(self._tls("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if self._is_broker(address) else {}),
         )
         try:
             yield client
@@ -176,6 +176,11 @@ class Broker:
             transport_options=options,
             ssl=tls if encrypted else False,
         )
+
+    def _is_broker(self, url: SecretStr) -> bool:
+        """Return whether the broker's TLS files are meant for this address: the same server, whatever its database."""
+        ours, theirs = urlsplit(self.settings.broker.get_secret_value()), urlsplit(url.get_secret_value())
+        return (ours.scheme, ours.hostname, ours.port) == (theirs.scheme, theirs.hostname, theirs.port)
 
     def _tls(self, ca: str, cert: str, key: str) -> dict[str, str]:
         """Return the TLS files under the names that a library has for them."""

@@ -36,6 +36,10 @@ class Entry:
     due: float | None = None
     """When it is due next, where beat says so."""
     enabled: bool = True
+    once: bool = False
+    """Whether it runs a single time."""
+    changed: float | None = None
+    """When its entry was last written, by a person or by beat."""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -77,8 +81,10 @@ def missed_in_store(entry: Entry, now: float) -> int:
     """Return how many due times have passed since beat sent it last, as beat itself says."""
     until = now - entry.grace
     if entry.due is not None:
-        return 0 if entry.due > until else 1 + sum(1 for _ in dues(entry, entry.due, until))
-    return 0 if entry.last is None else sum(1 for _ in dues(entry, entry.last, until))
+        missed = 0 if entry.due > until else 1 + sum(1 for _ in dues(entry, entry.due, until))
+    else:
+        missed = 0 if entry.last is None else sum(1 for _ in dues(entry, entry.last, until))
+    return min(missed, 1) if entry.once else missed
 
 
 def after_run(entry: Entry, ran: float) -> float:

@@ -36,6 +36,8 @@ class _Worker:
     processed: int | None = None
     unheard: int = 0
     """Heartbeats since it said first that it began a task of which no event came."""
+    told: bool = False
+    """Whether an event of a task came since its last heartbeat: then what it began was told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Tally:
             elif kind.startswith("task-") and kind != "task-sent":
                 self._task(kind, event, at)
                 if known := self._workers.get(worker):
-                    known.at, known.unheard = at, 0
+                    known.at, known.unheard, known.told = at, 0, True
 
     def beating(self, at: float) -> set[str]:
         """Return the workers that live for certain: they sent something within the last half minute."""
@@ -170,8 +172,9 @@ class Tally:
         if isinstance(processed, int):
             # A worker that was started again counts from 0.
             grown = worker.processed is not None and processed > worker.processed
-            worker.unheard += grown or worker.unheard > 0
+            worker.unheard += (grown and not worker.told) or worker.unheard > 0
             worker.processed = processed
+            worker.told = False
 
     def _task(self, kind: str, event: Mapping[str, Any], at: float) -> None:
         """Take an event of a task. Only the first one tells its name."""

@@ -148,8 +148,13 @@ class Crew:
         `consumers`: how many RabbitMQ has for each queue; empty on Redis.
         """
         seen = sum(1 for name in self.online if queue is None or queue in self._queues(name))
+        # They live for certain, and never said what they consume: remote control is switched off, or they just began.
+        strangers = 0 if queue is None else sum(1 for name in self.online if name not in self.known)
         if queue is not None and queue in consumers:
-            return self._patient(queue, min(seen, consumers[queue]), consumers[queue], at)
+            return self._patient(queue, min(seen + strangers, consumers[queue]), consumers[queue], at)
+        if strangers and not seen:
+            what = f"{strangers} online that never answered (is worker_enable_remote_control off?)"
+            return PollFailed(FailureReason.UNAVAILABLE, f"workers: {what}, so nobody can say what they consume")
         if self.reached is None:
             return self._patient(queue, seen, max((seen, *consumers.values())), at)
         missing = max(0, self.reached - len(self.online))

@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis as redis_py
+from pydantic import SecretStr
 
-from evaluator.engine.samples import FailureReason, PollResult, Samples
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import celery_checkup, celery_events, celery_query, celery_tally
 from evaluator.sources.celery import CelerySource
+from evaluator.sources.celery_broker import Broker
+from evaluator.sources.celery_query import CelerySettings
+from evaluator.sources.celery_workers import Crew
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.testing import brokers, servers
 from evaluator.testing.peers import nobody
@@ -150,6 +154,34 @@ def test_a_worker_that_is_stuck_is_counted_no_longer_than_patience(database: str
     assert values(later) == [0.0]
     assert isinstance(later, Samples)
     assert "longer than `patience`" in later.warnings[0]
+
+
+def test_workers_that_never_say_what_they_consume_are_not_said_to_be_missing() -> None:
+    """With `worker_enable_remote_control = False` they send heartbeats, and answer nothing."""
+    on_redis = Crew(900.0, online=frozenset({"quiet"}), reached=0)
+    assert on_redis.count(None, {}, 0.0) == (1, "")
+    unknown = on_redis.count("celery", {}, 0.0)
+    assert isinstance(unknown, PollFailed)
+    assert "worker_enable_remote_control" in unknown.message
+    # RabbitMQ knows how many consume the queue, so one that lives does not run out of patience.
+    on_rabbitmq = Crew(900.0, online=frozenset({"quiet"}))
+    assert [on_rabbitmq.count("celery", {"celery": 1, "x": 0}, at) for at in (0.0, 9999.0)] == [(1, "")] * 2
+    assert on_rabbitmq.count("x", {"celery": 1, "x": 0}, 0.0) == (0, "")
+
+
+def test_the_brokers_tls_files_are_for_redbeat_on_the_same_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, dict[str, object]]] = []
+
+    def client(url: str, **options: object) -> redis_py.Redis:
+        made.append((url, options))
+        return redis_py.Redis()
+
+    monkeypatch.setattr(redis_py.Redis, "from_url", client)
+    broker = Broker(CelerySettings.model_validate({"broker": "rediss://x:6380/0", "ca": "/ca.pem"}))
+    for url in ("rediss://user@x:6380/1", "rediss://y:6380/1", "redis://x:6380/1"):
+        with broker.redis(SecretStr(url)):
+            pass
+    assert ["ssl_ca_certs" in options for _, options in made] == [True, False, False]
 
 
 def test_depth_and_age_are_those_of_all_priorities(database: str) -> None:

@@ -87,13 +87,36 @@ def test_redbeat_is_read(database: str) -> None:
     story(told, database, redbeat_url=database, grace="1m")
 
 
+def test_redbeat_entries_that_ended_never_ran_or_have_a_nameless_zone(database: str) -> None:
+    rule = {"__type__": "rrule", "freq": 6, "interval": 1, "count": 1}
+    parts = {"year": 2023, "month": 11, "day": 15, "hour": 1, "minute": 30, "second": 0, "microsecond": 0}
+
+    async def told(ask: Asked) -> None:
+        with redis_py.Redis.from_url(database) as client:
+            for name, due in (("ended", -1.0), ("fresh", NOW + 5), ("india", NOW + 5)):
+                redbeat(client, name, due, rule)
+            last = {"__type__": "datetime", **parts, "timezone": 19800.0}
+            client.hset("redbeat:fresh", "meta", json.dumps({"last_run_at": last}))
+            client.hset("redbeat:india", "meta", json.dumps({"last_run_at": last, "total_run_count": 1}))
+            missed, ran = await ask(MISSED, LAST, now=NOW)
+        # A rule that has come to its end has a due time below 0, and is no run that is missed since 1970.
+        assert by_name(missed) == {"fresh": 0.0, "india": 0.0}
+        assert isinstance(missed, Samples)
+        assert missed.gone == {series_of({"name": "ended", "task": "jobs.ended"})}
+        # What RedBeat calls the last run of an entry that never ran is when it was made.
+        assert by_name(ran) == {"india": datetime(2023, 11, 14, 20, 0, tzinfo=UTC).timestamp()}
+
+    story(told, database, redbeat_url=database)
+
+
 TABLES = """
 CREATE TABLE django_celery_beat_intervalschedule (id serial PRIMARY KEY, every int NOT NULL, period varchar(24));
 CREATE TABLE django_celery_beat_crontabschedule (id serial PRIMARY KEY, minute varchar(240), hour varchar(96),
   day_of_week varchar(64), day_of_month varchar(124), month_of_year varchar(64), timezone varchar(63));
 CREATE TABLE django_celery_beat_periodictask (id serial PRIMARY KEY, name varchar(200) UNIQUE, task varchar(200),
   enabled bool NOT NULL DEFAULT true, last_run_at timestamptz, date_changed timestamptz NOT NULL,
-  start_time timestamptz, expires timestamptz, interval_id int, crontab_id int, solar_id int, clocked_id int);
+  start_time timestamptz, expires timestamptz, one_off bool NOT NULL DEFAULT false,
+  total_run_count int NOT NULL DEFAULT 0, interval_id int, crontab_id int, solar_id int, clocked_id int);
 INSERT INTO django_celery_beat_intervalschedule VALUES (1, 10, 'minutes');
 INSERT INTO django_celery_beat_crontabschedule VALUES (1, '0', '4', '*', '*', '*', 'Europe/Berlin');
 INSERT INTO django_celery_beat_periodictask
@@ -142,6 +165,53 @@ def test_django_celery_beat_is_read(database: str, django: str) -> None:
         assert not [checkup for checkup in found if checkup.grade is Grade.WRONG], found
 
     story(told, database, django_url=django, grace="5m")
+
+
+def changed(django: str, postgres_url: str, statement: str) -> None:
+    with psycopg.connect(f"{postgres_url.rpartition('/')[0]}/{django.rpartition('/')[2]}", autocommit=True) as owner:
+        owner.execute(statement.encode())
+
+
+def test_one_off_entries_and_clocks_that_are_ahead(database: str, django: str, postgres_url: str) -> None:
+    insert = (
+        "INSERT INTO django_celery_beat_periodictask (name, task, last_run_at, date_changed, one_off, "
+        "total_run_count, interval_id) VALUES "
+        "('done', 't', to_timestamp(1700000000 - 9000), to_timestamp(0), true, 1, 1), "
+        "('waits', 't', null, to_timestamp(1700000000 - 9000), true, 0, 1), "
+        "('ahead', 't', to_timestamp(1700000000 + 3600), to_timestamp(0), false, 5, 1)"
+    )
+    changed(django, postgres_url, insert)
+
+    async def told(ask: Asked) -> None:
+        (missed,) = await ask({**MISSED, "task": "t"}, now=NOW)
+        # It runs a single time, so it misses no more; and who says a time that has not come says nothing.
+        assert by_name(missed) == {"waits": 1.0}
+        assert isinstance(missed, Samples)
+        assert series_of({"name": "done", "task": "t"}) in missed.gone
+        assert any("ahead: its last run is 3600 s ahead" in each for each in missed.warnings)
+
+    story(told, database, django_url=django)
+
+
+def test_an_entry_that_was_changed_or_switched_on_gets_its_time(database: str, django: str, postgres_url: str) -> None:
+    async def told(ask: Asked) -> None:
+        assert by_name((await ask(MISSED, now=NOW))[0])["stuck"] == 2.0
+        # As Django's admin switches on what is chosen: the entry keeps its old times, and beat sends it at once.
+        changed(django, postgres_url, "UPDATE django_celery_beat_periodictask SET enabled = true WHERE name = 'off'")
+        edit = "UPDATE django_celery_beat_periodictask SET date_changed = to_timestamp(1700000000) WHERE name = 'stuck'"
+        changed(django, postgres_url, edit)
+        (just,) = await ask(MISSED, now=NOW + 60)
+        assert not by_name(just).keys() & {"off", "stuck"}
+        assert isinstance(just, Samples)
+        assert not just.gone
+        assert any(each.startswith("off: changed 0 s ago") for each in just.warnings)
+        # Beat did not, although it had the time: 6 minutes, since it writes down what it sends that late.
+        assert not by_name((await ask(MISSED, now=NOW + 359))[0]).keys() & {"off", "stuck"}
+        later = by_name((await ask(MISSED, now=NOW + 60 + 361))[0])
+        assert later["off"] > 1
+        assert later["stuck"] == 3.0
+
+    story(told, database, django_url=django, grace="1m")
 
 
 def test_a_schedule_that_cannot_be_read_spoils_nothing_else(database: str, django: str) -> None:

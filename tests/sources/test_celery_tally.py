@@ -97,6 +97,21 @@ def test_garbage_is_left_out() -> None:
     assert tally.succeeded("(other)") is None
 
 
+def test_a_worker_that_told_of_its_last_task_and_rests_is_not_mute() -> None:
+    """Measured: the heartbeat that counts a task comes up to 2 s after the task's own events."""
+    tally = Tally()
+    beat(tally, 0.0, 7)
+    task(tally, "started", 0.5, "t")
+    task(tally, "succeeded", 0.6)
+    for at in (2.0, 4.0, 6.0, 8.0, 10.0):
+        beat(tally, at, 8)
+        assert tally.mute(at) == set()
+    # What it does later without a word is noticed as before.
+    for at in (12.0, 14.0, 16.0):
+        beat(tally, at, 9)
+    assert tally.mute(16.0) == {"a@h"}
+
+
 def test_a_worker_is_mute_only_when_its_events_should_have_come() -> None:
     tally = Tally()
     tally.listening(0.0)
