@@ -15,6 +15,7 @@ from evaluator.plugin import (
     Checkup,
     FailureReason,
     Grade,
+    NoHistory,
     PollFailed,
     PollResult,
     Samples,
@@ -24,6 +25,7 @@ from evaluator.plugin import (
     reason_of,
     said,
     timed_out,
+    up_after,
 )
 from evaluator.plugin import Query as RuleQuery
 
@@ -60,7 +62,7 @@ class ElasticsearchQuery(Strict):
     )
 
 
-class ElasticsearchSource:
+class ElasticsearchSource(NoHistory):
     """One cluster. Whatever goes wrong out there is a `PollFailed`; nothing is raised, nothing is tried twice."""
 
     Settings: ClassVar[type[BaseModel]] = ElasticsearchSettings
@@ -90,12 +92,6 @@ class ElasticsearchSource:
             return []
         health = await self._health()
         return [_answer(json.loads(query.spec)["measure"], health) for query in queries]
-
-    async def history(
-        self, query: RuleQuery, start: float, end: float, step: float
-    ) -> list[tuple[float, PollResult]] | None:
-        """Return `None`: a cluster does not remember its health."""
-        return None
 
     async def examine(self, queries: Sequence[RuleQuery], now: float) -> list[Checkup]:
         """Return how the cluster is, and how to mend what is wrong, for `evaluator doctor`."""
@@ -150,9 +146,7 @@ class ElasticsearchSource:
 def _answer(measure: str, health: dict[str, Any] | PollFailed) -> PollResult:
     """Return the value of one measure. "Could not ask" is never a value, but for `up`."""
     if isinstance(health, PollFailed):
-        if measure == "up" and health.reason in (FailureReason.REFUSED, FailureReason.TIMEOUT):
-            return Samples([{}], [0.0], warnings=(health.message,))
-        return health
+        return up_after(health) if measure == "up" else health
     if measure == "up":
         return Samples([{}], [1.0])
     value = health.get(FIELDS[measure])
