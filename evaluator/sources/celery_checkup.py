@@ -21,7 +21,7 @@ RENEW = 90.0
 _LISTEN = 2.5
 """Seconds that the examination listens: workers send a heartbeat every 2 s."""
 _REDIS_GRANT = (
-    "ACL SETUSER evaluator on >PASSWORD %R~* ~_kombu.binding* ~*reply.celery.pidbox* &* -@all +ping +select +llen "
+    "ACL SETUSER evaluator on >PASSWORD %R~* ~*_kombu.binding* ~*reply.celery.pidbox* &* -@all +ping +select +llen "
     "+lindex +hlen +hmget +zrange +zrangebyscore +time +publish +psubscribe +punsubscribe +brpop +sadd +srem +smembers "
     "+zadd +zrem +del +exists +multi +exec +evalsha +script|exists +script|load"
 )
