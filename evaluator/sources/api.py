@@ -30,6 +30,8 @@ KEPT_ALIVE = 15.0
 """Seconds that an idle connection is used again: one that a balancer cut meanwhile would spoil a poll."""
 TOLERATED_SKEW = 10.0
 """Seconds that our clock may differ from the vendor's before theirs counts (HTTP dates have whole seconds)."""
+MOST_JUMP = 60.0
+"""Seconds that a clock may move between two polls; more, and a window was asked for that is not the one meant."""
 _ERROR_SIZE = 1 << 16
 _GZIP = 47
 """zlib's window bits for gzip: https://docs.python.org/3/library/zlib.html#zlib.decompressobj"""
@@ -229,11 +231,31 @@ class Round:
         """Requests that were answered well."""
         self.failed: PollFailed | None = None
         """The first failure."""
+        self._ahead = 0.0
 
     @property
     def time(self) -> float:
         """What our clock shows, as far as the slot can tell."""
         return self._now + asyncio.get_running_loop().time() - self._began
+
+    def theirs(self) -> float:
+        """Return what the vendor's clock shows, as far as its answers told until now."""
+        ours = self.time
+        theirs = self._client.theirs(ours)
+        self._ahead = theirs - ours
+        return theirs
+
+    def jumped(self) -> PollFailed | None:
+        """Return why what was asked since `theirs` is no answer: our clock turned out to be another than it was.
+
+        After a machine was woken up its clock may be hours behind: nothing happened in the hour that it takes for now.
+        """
+        ours = self.time
+        off = abs(self._client.theirs(ours) - ours - self._ahead)
+        if off <= MOST_JUMP:
+            return None
+        text = f"our clock has jumped by {off:.0f} s, so that another time was asked about"
+        return self._client.failure(FailureReason.UNAVAILABLE, text).failed
 
     async def get(self, path: str, params: Params, into: type[T], *, needs: str = "", lane: str = "") -> Page[T]:
         """Return the answer to a GET, or raise `AskError`. `needs`: the permission, as the vendor calls it."""

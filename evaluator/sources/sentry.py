@@ -30,6 +30,11 @@ _MEND = (
 )
 _LOOK_AGAIN = 60.0
 """Seconds after which the list of projects is read anew for a project that is not in it."""
+_COUNTS = frozenset({"errors", "users"})
+_LOSSES = SentryQuery(measure="dropped")
+_LOOK_FOR_LOSSES = 600.0
+"""Seconds between two looks at what was dropped."""
+_DROPPED = "errors were dropped in this hour or the last (quota or rate limit): the count is too small"
 _MOST_POINTS = 10_000
 """Points of a chart (https://docs.sentry.io/api/)."""
 _MOST_LINES = 10
@@ -61,6 +66,8 @@ class SentrySource:
         self._turn = asyncio.Lock()
         self._projects: dict[str, str] | None = None
         self._read = 0.0
+        self._lost: Mapping[str, float] = {}
+        self._looked: float | None = None
 
     async def open(self) -> None:
         """Make the client, which connects when it is asked."""
@@ -90,10 +97,15 @@ class SentrySource:
         except AskError as error:
             failed = error.failed
             return [up_after(failed) if asked[query.spec].measure == "up" else failed for query in queries]
-        end = floor(self._client.theirs(round_.time) - self._settings.delay)
+        end = floor(round_.theirs() - self._settings.delay)
         results = dict(zip(wanted, await answers(list(wanted.values()), organization, known, end), strict=True))
+        if (jumped := round_.jumped()) is not None:
+            results = dict.fromkeys(wanted, jumped)
+        if any(query.measure in _COUNTS for query in wanted.values()):
+            await self._look_for_losses(organization, known, end)
         up = await self._up(round_, organization) if len(wanted) < len(asked) else round_.up()
-        return [self._warned(results[query.spec]) if query.spec in results else up for query in queries]
+        warned = {spec: self._warned(result, wanted[spec]) for spec, result in results.items()}
+        return [warned.get(query.spec, up) for query in queries]
 
     async def _up(self, round_: Round, organization: api.Organization) -> PollResult:
         """Return whether Sentry answers; where nothing was asked in this poll, ask."""
@@ -104,12 +116,29 @@ class SentrySource:
                 return up_after(error.failed)
         return round_.up()
 
-    def _warned(self, result: PollResult) -> PollResult:
-        """Add what there is to say of our clock."""
-        more = self._client.clock_warning()
-        if not more or isinstance(result, PollFailed):
+    def _warned(self, result: PollResult, query: SentryQuery) -> PollResult:
+        """Add what there is to say of our clock, and of events that were not counted."""
+        if isinstance(result, PollFailed):
             return result
-        return Samples(result.labels, result.values, warnings=(*result.warnings, *more))
+        more = list(self._client.clock_warning())
+        if query.measure in _COUNTS:
+            shown = (each["project"] for each in result.labels if each["project"] in self._lost)
+            more += [f"{each}: {self._lost[each]:.0f} {_DROPPED}" for each in shown]
+        return Samples(result.labels, result.values, warnings=(*result.warnings, *more)) if more else result
+
+    async def _look_for_losses(self, organization: api.Organization, known: Mapping[str, str], end: float) -> None:
+        """Learn now and then of which projects Sentry drops errors: then a count is too small, and says nothing good.
+
+        Where that cannot be asked there is nothing to say: the counts themselves were answered.
+        """
+        at = asyncio.get_running_loop().time()
+        if self._looked is not None and at - self._looked < _LOOK_FOR_LOSSES:
+            return
+        self._looked = at
+        (result,) = await answers([_LOSSES], organization, known, end)
+        if isinstance(result, Samples):
+            found = zip(result.labels, result.values, strict=True)
+            self._lost = {labels["project"]: lost for labels, lost in found if lost > 0}
 
     async def _known(
         self, round_: Round, organization: api.Organization, names: set[str], *, fresh: bool

@@ -146,7 +146,7 @@ class StripeSource(NoHistory):
 
     async def _books(self, asked: Sequence[StripeQuery], round_: Round) -> tuple[Books, dict[str, PollFailed]]:
         """Read what the queries need; return it, and what could not be read."""
-        at = self._client.theirs(round_.time)
+        at = round_.theirs()
         found: dict[str, Any] = {}
         spoiled: dict[str, PollFailed] = {}
         for need in dict.fromkeys(need for query in asked for need in _NEEDS[query.measure]):
@@ -160,6 +160,8 @@ class StripeSource(NoHistory):
                     found[need] = await self._ledger(need, takers, round_, at)
             except AskError as error:
                 spoiled[need] = error.failed
+        if (failed := round_.jumped()) is not None:
+            spoiled = dict.fromkeys(_KINDS, failed) | spoiled
         return Books(at, warnings=self._client.clock_warning(), **found), spoiled
 
     async def _ledger(self, need: str, takers: Sequence[StripeQuery], round_: Round, at: float) -> list[Any]:

@@ -53,7 +53,7 @@ class _Day(msgspec.Struct):
 
 class _Third(msgspec.Struct, rename="camel"):
     id: int
-    status: str
+    status: str | None = None
     friendly_name: str | None = None
     last_day_uptimes: _Day | None = None
 
@@ -134,7 +134,7 @@ def _from_third(row: _Third) -> Monitor:
         hours = [each.uptime for each in row.last_day_uptimes.histogram if each.uptime is not None]
         if hours:
             ratios["1d"] = fsum(hours) / len(hours)
-    return Monitor(row.id, row.friendly_name or str(row.id), row.status, ratios)
+    return Monitor(row.id, row.friendly_name or str(row.id), row.status or "UNKNOWN", ratios)
 
 
 async def second(asked: Round, token: str, *, responses: bool) -> list[Monitor]:

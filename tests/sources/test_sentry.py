@@ -144,13 +144,36 @@ def test_events_that_were_dropped(sentry: Sentry) -> None:
     assert found == [("filtered", 3.0), ("abuse", 0.0)]
 
 
+def test_a_count_from_which_events_were_dropped_says_so(sentry: Sentry) -> None:
+    sentry.outcomes = {("api", "rate_limited"): 50.0, ("web", "filtered"): 3.0}
+    errors, users, web, p95 = ask(
+        sentry, ERRORS, {"measure": "users", "project": "api"}, {**ERRORS, "project": "web"}, {"measure": "p95"}
+    )
+    for each in (errors, users):
+        assert isinstance(each, Samples)
+        (warning,) = each.warnings
+        assert warning.startswith("api: 50 errors were dropped")
+    assert isinstance(web, Samples)
+    assert isinstance(p95, Samples)
+    assert (web.warnings, p95.warnings) == ((), ())
+
+
+def test_losses_that_cannot_be_looked_up_spoil_no_count(sentry: Sentry) -> None:
+    sentry.errors("api", 2)
+    sentry.wire.forecast(None, None, answer(500))
+    source = made(sentry)
+    answers = run(polled(source, asked(ERRORS), NOW, times=2))
+    assert [rows(each[0]) for each in answers] == [{"api": 2.0, "web": 0.0}] * 2
+    assert len(sentry.asked) == 4, "it is not asked again at once"
+
+
 def test_rules_that_differ_in_project_and_measure_share_a_request(sentry: Sentry) -> None:
     names = [f"p{number}" for number in range(200)]
     sentry.add(*names)
     fields = [{"measure": measure, "project": name} for name in names for measure in ("errors", "users")]
     answers = ask(sentry, *fields, {"measure": "p95"}, {"measure": "failure_ratio", "project": "p7"}, {"measure": "up"})
     assert all(isinstance(each, Samples) for each in answers)
-    assert len(sentry.asked) == 3 + 2  # The list of projects has three pages.
+    assert len(sentry.asked) == 3 + 2 + 1  # The list of projects has three pages; the last looks for what was dropped.
     assert all(len(path) < 4000 for path in sentry.asked)
 
 
@@ -163,7 +186,7 @@ def test_a_table_of_many_pages_is_read_to_its_end(sentry: Sentry) -> None:
     found = rows(ask(sentry, ERRORS)[0])
     assert sum(found.values()) == 250.0
     assert len(found) == 252
-    assert len(sentry.asked) == 5 + 3
+    assert len(sentry.asked) == 5 + 3 + 1
 
 
 @pytest.mark.parametrize("weather", [reset(), answer(500), answer(200, b'{"data": 5}'), hang(), answer(429)])
@@ -199,10 +222,10 @@ def test_a_project_that_is_not_there_is_a_bad_query(sentry: Sentry) -> None:
 def test_projects_are_listed_once_and_up_is_asked_indeed(sentry: Sentry) -> None:
     source = made(sentry)
     run(polled(source, asked(ERRORS, {"measure": "up"}), NOW, times=5))
-    assert [path.split("/")[5] for path in sentry.asked] == ["projects"] + ["events"] * 5
-    assert source.usage() == {"requests": 6.0, "throttled": 0.0}
+    assert [path.split("/")[5] for path in sentry.asked] == ["projects", "events", "stats_v2"] + ["events"] * 4
+    assert source.usage() == {"requests": 7.0, "throttled": 0.0}
     run(polled(made(sentry), asked({"measure": "up"}), NOW, times=3))
-    assert [path.split("/")[5] for path in sentry.asked[6:]] == ["projects"] * 3
+    assert [path.split("/")[5] for path in sentry.asked[7:]] == ["projects"] * 3
 
 
 def test_a_wrong_token_a_missing_scope_and_a_wrong_organization_are_auth(sentry: Sentry) -> None:
@@ -218,7 +241,7 @@ def test_the_limit_of_an_endpoint_is_met_before_it_refuses(sentry: Sentry) -> No
     sentry.most = 1
     source = made(sentry)
     run(polled(source, asked(ERRORS), NOW, times=1))
-    assert source.usage()["throttled"] <= 1.0
+    assert source.usage()["throttled"] <= 2.0, "once for each of the two endpoints that are asked"
 
 
 def test_a_429_without_retry_after_is_not_asked_again_before_its_reset(sentry: Sentry) -> None:
@@ -252,6 +275,23 @@ def test_sentrys_clock_counts(sentry: Sentry, ahead: float) -> None:
     assert rows(result) == {"api": 2.0, "web": 0.0}
     assert isinstance(result, Samples)
     assert "whose clock counts here" in result.warnings[0]
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_clock_that_jumps_between_two_polls_is_no_answer(sentry: Sentry, jump: float) -> None:
+    sentry.errors("api", 2, age=60)
+
+    async def days() -> list[list[PollResult]]:
+        source = made(sentry)
+        await source.open()
+        try:
+            return [await source.poll(asked(ERRORS), at) for at in (NOW, NOW + jump, NOW + jump)]
+        finally:
+            await source.close()
+
+    before, meanwhile, after = run(days())
+    assert rows(before[0]) == rows(after[0]) == {"api": 2.0, "web": 0.0}
+    assert "our clock has jumped by 7200 s" in failed(meanwhile[0], FailureReason.UNAVAILABLE)
 
 
 def test_names_are_any_text(sentry: Sentry) -> None:

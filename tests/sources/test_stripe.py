@@ -346,6 +346,26 @@ def test_stripes_clock_counts(stripe: Stripe, clock: Clock, ahead: float) -> Non
     assert value(ask(stripe, FAILURES)[0]) == 1.0
 
 
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_clock_that_jumps_between_two_polls_is_no_answer(stripe: Stripe, jump: float) -> None:
+    stripe.event(age=400, delivered=False)
+    stripe.refund(age=3000)
+
+    async def days() -> list[list[PollResult]]:
+        source = made(stripe)
+        queries = asked(FAILURES, {"measure": "refunds"})
+        await source.open()
+        try:
+            return [await source.poll(queries, at) for at in (NOW, NOW + jump, NOW + jump, NOW)]
+        finally:
+            await source.close()
+
+    before, meanwhile, after, back = run(days())
+    assert [value(each) for each in before] == [value(each) for each in after] == [1.0, 1.0]
+    for each in (*meanwhile, *back):
+        assert "our clock has jumped by 7200 s" in failed(each, FailureReason.UNAVAILABLE)
+
+
 def test_our_own_budget_leaves_the_limit_to_payments(stripe: Stripe) -> None:
     for number in range(900):
         stripe.charge(age=100 + number)

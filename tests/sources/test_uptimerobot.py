@@ -117,6 +117,17 @@ def test_down_is_only_what_uptimerobot_is_sure_of(robot: UptimeRobot, version: i
     assert result.warnings == ("paused is paused: no data",)
 
 
+def test_a_monitor_without_a_status_or_buckets_hides_no_other(robot: UptimeRobot) -> None:
+    """What v3 says of a monitor that was just made."""
+    empty = {"bucketSize": 0, "histogram": []}
+    robot.wire.forecast(
+        answer(200, {"data": [{"id": 1, "status": None, "lastDayUptimes": empty}, {"id": 2, "status": "DOWN"}]})
+    )
+    found = rows(ask(robot, UP)[0])
+    assert math.isnan(found["1"])
+    assert found["2"] == 0.0
+
+
 def test_one_list_serves_all_queries(robot: UptimeRobot, version: int) -> None:
     for number in range(30):
         robot.add(f"m{number}")
