@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.host_query import HostQuery
+from evaluator.sources.names import several
 from evaluator.sources.threads import Threads
 
 PSEUDO = frozenset(
@@ -50,7 +51,7 @@ class Mount:
 def candidates(mounts: Sequence[Mount], wanted: str | tuple[str, ...]) -> set[str]:
     """Return the paths that must be looked at before it is known which mounts a rule means."""
     found: set[str] = set()
-    for pattern in _patterns(wanted):
+    for pattern in several(wanted):
         paths = {mount.path for mount in mounts if _may_mean(pattern, mount)}
         found |= paths if _is_pattern(pattern) else {pattern.rstrip("/") or "/"} & {mount.path for mount in mounts}
     return found
@@ -65,7 +66,7 @@ def chosen(
     """
     visible = {mount.path: mount for mount in mounts}  # The last one at a path hides those below it.
     found: dict[str, Mount] = {}
-    for pattern in _patterns(wanted):
+    for pattern in several(wanted):
         if not _is_pattern(pattern):
             path = pattern.rstrip("/") or "/"
             if path not in visible:
@@ -76,10 +77,6 @@ def chosen(
             if _may_mean(pattern, mount):
                 found[mount.path] = mount
     return list(found.values()), ""
-
-
-def _patterns(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (wanted,) if isinstance(wanted, str) else wanted
 
 
 def _is_pattern(name: str) -> bool:

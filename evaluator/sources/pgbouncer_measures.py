@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
 from evaluator.sources.means import Means, Pair
+from evaluator.sources.names import several
 from evaluator.sources.pgbouncer_query import POOLS, TIMES, PgBouncerQuery
 
 Row = Mapping[str, Any]
@@ -108,9 +109,8 @@ def _samples(
 ) -> Samples:
     """Return the answer that has these series, with a warning where what the rule names is not there."""
     for label in ("database", "user"):
-        names = getattr(query, label) or ()
         known = {dict(series).get(label) for series in (found if there is None else there)}
-        for name in (names,) if isinstance(names, str) else names:
+        for name in several(getattr(query, label)):
             if name not in known and not warnings:
                 warnings.append(f"there is no pool of the {label} {name}; PgBouncer makes it at the first connection")
     return Samples([dict(series) for series in found], list(found.values()), warnings=tuple(warnings))

@@ -3,11 +3,12 @@
 This module knows the words. It never talks to a server.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from evaluator.sources.fields import Options, Strict, refuse_idle_options
+from evaluator.sources.names import Names
 from evaluator.sources.pgwire_settings import ServerSettings
 
 Measure = Literal[
@@ -27,8 +28,6 @@ POOLS = frozenset({"pool_waiting", "pool_wait", "pool_percent", "pool_clients"})
 TIMES = frozenset({"query_time", "wait_time"})
 """Means between two polls, with a series for each database."""
 
-Text = Annotated[str, Field(min_length=1)]
-Names = Text | Annotated[tuple[Text, ...], Field(min_length=1)]
 
 _OPTIONS: Options = {
     "database": (POOLS | TIMES, "measures of pools and times"),

@@ -5,17 +5,17 @@ This module knows the words. It never talks to a server.
 
 from pathlib import Path
 from typing import ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from evaluator.sources.addresses import ApiUrl
 from evaluator.sources.fields import Bytes, Seconds, Strict
 
 
 class PrometheusSettings(Strict):
     """Settings of `type = "prometheus"`."""
 
-    url: str = Field(
+    url: ApiUrl = Field(
         description="Where the server's API begins: what comes before `/api/v1/query` (`http://localhost:9090`, "
         "`https://mimir.example.com/prometheus`). No user or password in it: they have their own keys."
     )
@@ -37,22 +37,6 @@ class PrometheusSettings(Strict):
     ca: Path | None = Field(None, description="File with the certificate authorities to trust (PEM).")
     cert: Path | None = Field(None, description="File with the client certificate (PEM).")
     key: Path | None = Field(None, description="File with the client certificate's key (PEM).")
-
-    @field_validator("url")
-    @classmethod
-    def _url_is_a_place(cls, url: str) -> str:
-        """Take an address that is complete and holds no secret."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = "must begin with http:// or https:// and name a host"
-            raise ValueError(msg)
-        if parts.username or parts.password:
-            msg = "must hold no user and no password; they have keys of their own, `username` and `password`"
-            raise ValueError(msg)
-        if parts.query or parts.fragment:
-            msg = "must hold no ? and no #"
-            raise ValueError(msg)
-        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:

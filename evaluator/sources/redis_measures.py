@@ -12,6 +12,7 @@ from typing import Any
 from redis import exceptions
 
 from evaluator.engine.samples import FailureReason, PollFailed
+from evaluator.sources.names import several
 from evaluator.sources.redis_query import GROUPS, RedisQuery, RedisSettings
 from evaluator.sources.weather import said
 
@@ -76,22 +77,17 @@ class Rows:
         self.values.append(value)
 
 
-def names(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return a name, or several, as several; each once."""
-    return () if value is None else (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
-
-
 def commands(query: RedisQuery, settings: RedisSettings) -> list[Command]:
     """Return what must be asked to answer the query."""
     match query.measure:
         case "up":
             return [("PING",)]
         case "queue_depth":
-            return [("LLEN", key) for queue in names(query.queue) for key in keys_of(queue, query, settings)]
+            return [("LLEN", key) for queue in several(query.queue) for key in keys_of(queue, query, settings)]
         case "stream_length":
-            return [("XLEN", stream) for stream in names(query.stream)]
+            return [("XLEN", stream) for stream in several(query.stream)]
         case "stream_lag" | "stream_pending":
-            return [("XINFO GROUPS", stream) for stream in names(query.stream)]
+            return [("XINFO GROUPS", stream) for stream in several(query.stream)]
         case _:
             return [_info(query)]
 
@@ -105,7 +101,7 @@ def more_commands(query: RedisQuery, replies: Replies) -> list[Command]:
         return []
     return [
         _entries(stream, group)
-        for stream in names(query.stream)
+        for stream in several(query.stream)
         if isinstance(replies.get(("XINFO GROUPS", stream)), list)
         for group in replies["XINFO GROUPS", stream]
         if group.get("lag") is None and _wanted(query, _text(group["name"]))
@@ -119,14 +115,14 @@ def rows(query: RedisQuery, settings: RedisSettings, replies: Replies) -> Rows:
         _reply(replies, ("PING",))
         found.add({}, 1.0)
     elif query.measure == "queue_depth":
-        for queue in names(query.queue):
+        for queue in several(query.queue):
             depth = sum(int(_reply(replies, ("LLEN", key))) for key in keys_of(queue, query, settings))
             found.add({"queue": queue}, float(depth))
     elif query.measure == "stream_length":
-        for stream in names(query.stream):
+        for stream in several(query.stream):
             found.add({"stream": stream}, float(_reply(replies, ("XLEN", stream))))
     elif query.measure in GROUPS:
-        for stream in names(query.stream):
+        for stream in several(query.stream):
             _groups(query, stream, replies, found)
     else:
         _fields(query, _reply(replies, _info(query)), found)
@@ -234,7 +230,9 @@ def _groups(query: RedisQuery, stream: str, replies: Replies, found: Rows) -> No
                 labels,
                 _lag(stream, group, replies, found) if query.measure == "stream_lag" else float(group["pending"]),
             )
-    found.warnings.extend(f"the stream {stream} has no group {name}" for name in names(query.group) if name not in seen)
+    found.warnings.extend(
+        f"the stream {stream} has no group {name}" for name in several(query.group) if name not in seen
+    )
 
 
 def _lag(stream: str, group: Mapping[str, Any], replies: Replies, found: Rows) -> float:
@@ -258,7 +256,7 @@ def _entries(stream: str, group: Mapping[str, Any]) -> Command:
 
 def _wanted(query: RedisQuery, group: str) -> bool:
     """Return whether the rule means this group."""
-    return query.group is None or group in names(query.group)
+    return query.group is None or group in several(query.group)
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,8 @@ from redis import exceptions
 
 from evaluator.engine.samples import FailureReason, PollFailed
 from evaluator.sources.checkup import Checkup, Grade
-from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, names, rows
+from evaluator.sources.names import several
+from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, rows
 from evaluator.sources.redis_query import RedisQuery, RedisSettings
 from evaluator.sources.weather import said
 
@@ -37,7 +38,7 @@ _MEND = {
 def more_of(query: RedisQuery) -> list[Command]:
     """Return what may be needed of the server beyond the first commands of a query."""
     if query.measure == "stream_lag":
-        return [("XRANGE", stream, "-", "+", "COUNT", "1") for stream in names(query.stream)]
+        return [("XRANGE", stream, "-", "+", "COUNT", "1") for stream in several(query.stream)]
     return []
 
 
@@ -113,7 +114,7 @@ def _query(query: RedisQuery, settings: RedisSettings, replies: Replies, server:
 def _of(query: RedisQuery) -> str:
     """Return what a query is about."""
     about = query.queue or query.stream or query.field
-    return "" if about is None else f" of {said(', '.join(names(about)))}"
+    return "" if about is None else f" of {said(', '.join(several(about)))}"
 
 
 def _grant(name: str, denied: Sequence[Command]) -> str:

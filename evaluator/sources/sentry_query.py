@@ -5,19 +5,18 @@ This module knows the words. It never talks to a server.
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from evaluator.sources.addresses import ApiUrl
 from evaluator.sources.api import ApiSettings
-from evaluator.sources.api_settings import base_url
 from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.names import Names, several
 
 Measure = Literal["up", "errors", "users", "failure_ratio", "p95", "crash_free_ratio", "dropped"]
 Outcome = Literal["rate_limited", "client_discard", "filtered", "invalid", "abuse", "cardinality_limited"]
 
 Slug = Annotated[str, Field(pattern=r"^[^\s/?#]+$")]
 Slugs = Slug | Annotated[tuple[Slug, ...], Field(min_length=1)]
-Name = Annotated[str, Field(min_length=1)]
-Names = Name | Annotated[tuple[Name, ...], Field(min_length=1)]
 
 TABLES = frozenset({"errors", "users", "failure_ratio", "p95"})
 """Measures that are asked of the events table."""
@@ -45,7 +44,7 @@ class SentrySettings(ApiSettings):
         min_length=1, description="The token of an internal integration with read permissions. Never shown."
     )
     org: Slug = Field(description="The organization's slug, as it is in Sentry's addresses.")
-    url: str = Field(
+    url: ApiUrl = Field(
         "https://sentry.io",
         description="Where Sentry is: `https://us.sentry.io`, `https://de.sentry.io`, or your own server.",
     )
@@ -53,12 +52,6 @@ class SentrySettings(ApiSettings):
         30.0, description="Windows end this long ago, since events need a while until they are counted."
     )
     refresh: Seconds = Field(600.0, description="How long the list of projects is used again.")
-
-    @field_validator("url")
-    @classmethod
-    def _url_is_a_place(cls, url: str) -> str:
-        """Take an address without query."""
-        return base_url(url)
 
 
 class SentryQuery(Strict):
@@ -116,18 +109,17 @@ class SentryQuery(Strict):
     @property
     def projects(self) -> tuple[str, ...]:
         """The projects that are asked for; none: all."""
-        return () if self.project is None else (self.project,) if isinstance(self.project, str) else self.project
+        return several(self.project)
 
     @property
     def environments(self) -> tuple[str, ...]:
         """The environments that are asked for, in one order; none: all."""
-        given = () if self.environment is None else self.environment
-        return (given,) if isinstance(given, str) else tuple(sorted(given))
+        return tuple(sorted(several(self.environment)))
 
     @property
     def outcomes(self) -> tuple[str, ...]:
         """The outcomes that are asked for."""
-        return (self.outcome,) if isinstance(self.outcome, str) else self.outcome
+        return several(self.outcome)
 
     @property
     def search(self) -> str:

@@ -4,13 +4,14 @@ This module knows the words. It never talks to a server.
 """
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from evaluator.sources.addresses import ApiUrl
 from evaluator.sources.api import ApiSettings
-from evaluator.sources.api_settings import base_url
 from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.names import Names, several
 
 Measure = Literal[
     "up",
@@ -28,8 +29,6 @@ API_VERSION = "2026-10-28.endive"
 LONGEST = 29 * 86400.0
 """Seconds: Stripe keeps events for 30 days (https://docs.stripe.com/api/events)."""
 
-Name = Annotated[str, Field(min_length=1)]
-Names = Name | Annotated[tuple[Name, ...], Field(min_length=1)]
 
 WEBHOOKS = frozenset({"webhook_failures", "webhook_failure_ratio"})
 RATIOS = frozenset({"webhook_failure_ratio", "charge_failure_ratio", "refund_ratio"})
@@ -51,7 +50,7 @@ class StripeSettings(ApiSettings):
         description="A restricted key (`rk_live_…`) that may read what the rules ask for. Never shown. "
         "A secret key (`sk_…`) works, but may do everything."
     )
-    url: str = Field("https://api.stripe.com", description="Where the API is, without `/v1`.")
+    url: ApiUrl = Field("https://api.stripe.com", description="Where the API is, without `/v1`.")
     max_pages: int = Field(
         20, ge=2, le=500, description="Pages of 100 objects that a poll reads at most of each kind of object."
     )
@@ -62,12 +61,6 @@ class StripeSettings(ApiSettings):
         description="What we send at most in a second. Your payments share Stripe's limit with us: 25 for each kind of "
         "object, and 100 in all (25 in test mode).",
     )
-
-    @field_validator("url")
-    @classmethod
-    def _url_is_a_place(cls, url: str) -> str:
-        """Take an address without query."""
-        return base_url(url)
 
     @field_validator("token")
     @classmethod
@@ -134,9 +127,9 @@ class StripeQuery(Strict):
     @property
     def patterns(self) -> tuple[str, ...]:
         """The types of events that are asked for; none: all."""
-        return () if self.event is None else (self.event,) if isinstance(self.event, str) else self.event
+        return several(self.event)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The addresses of webhook endpoints that are asked for; none: all."""
-        return () if self.endpoint is None else (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint
+        return several(self.endpoint)

@@ -19,6 +19,7 @@ from evaluator.sources.api import ApiClient, AskError, Round, Terms
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
 from evaluator.sources.checkup import Checkup, Grade
+from evaluator.sources.names import several
 from evaluator.sources.source import NoHistory
 from evaluator.sources.uptimerobot_list import Monitor
 from evaluator.sources.uptimerobot_query import UptimeRobotQuery, UptimeRobotSettings
@@ -108,7 +109,7 @@ class UptimeRobotSource(NoHistory):
         checkups = await tried(self._client, [Trial("key", look, _MEND)])
         if checkups[0].grade is Grade.WRONG:
             return checkups
-        names = {name for query in queries for name in _names(_parsed(query.spec))}
+        names = {name for query in queries for name in several(_parsed(query.spec).monitor)}
         checkups += [_named(name, found) for name in sorted(names)]
         return [*checkups, *clock_checkup(self._client), *self._plan(), *limits_checkup(self._client)]
 
@@ -153,7 +154,7 @@ class UptimeRobotSource(NoHistory):
         chosen = [each for each in monitors if _wanted(query, each.name, each.id)]
         gone = frozenset(series for series, name, number in self._seen.ended() if _wanted(query, name, number))
         missing = _missing(query, monitors)
-        if missing and not chosen and not gone and not any(self._seen.awaited(name) for name in _names(query)):
+        if missing and not chosen and not gone and not any(self._seen.awaited(name) for name in several(query.monitor)):
             return PollFailed(FailureReason.BAD_QUERY, f"UptimeRobot: {missing[0]}")
         paused = [said(f"{each.name} is paused: no data") for each in chosen if each.status == "PAUSED"][:10]
         shown = [each for each in chosen if each.status != "PAUSED"]
@@ -200,22 +201,12 @@ class UptimeRobotSource(NoHistory):
         return value
 
 
-def _names(query: UptimeRobotQuery) -> tuple[str, ...]:
-    """Return the names and patterns of a query."""
-    return () if query.monitor is None else (query.monitor,) if isinstance(query.monitor, str) else query.monitor
-
-
-def _numbers(query: UptimeRobotQuery) -> tuple[int, ...]:
-    """Return the numbers of a query."""
-    return () if query.id is None else (query.id,) if isinstance(query.id, int) else query.id
-
-
 def _wanted(query: UptimeRobotQuery, name: str, number: int) -> bool:
     """Return whether a query is about this monitor. A name that holds a bracket or a star may be meant literally."""
-    names, patterns = _split(_names(query))
+    names, patterns = _split(several(query.monitor))
     if not names and query.id is None:
         return True
-    return name in names or any(fnmatchcase(name, each) for each in patterns) or number in _numbers(query)
+    return name in names or any(fnmatchcase(name, each) for each in patterns) or number in several(query.id)
 
 
 @lru_cache(maxsize=4096)
@@ -231,11 +222,11 @@ def _fits(pattern: str, names: Iterable[str]) -> bool:
 
 def _missing(query: UptimeRobotQuery, monitors: Sequence[Monitor]) -> list[str]:
     """Return a sentence for each name and number that there is no monitor of."""
-    if not _names(query) and not _numbers(query):
+    if not several(query.monitor) and not several(query.id):
         return []
     known = {each.name for each in monitors}
-    absent = [each for each in _names(query) if each not in known and not _fits(each, known)]
-    numbers = set(_numbers(query)) - {each.id for each in monitors}
+    absent = [each for each in several(query.monitor) if each not in known and not _fits(each, known)]
+    numbers = set(several(query.id)) - {each.id for each in monitors}
     return [f"there is no monitor {each}{did_you_mean(each, sorted(known))}" for each in absent] + [
         f"there is no monitor with the id {each}" for each in sorted(numbers)
     ]

@@ -3,19 +3,18 @@
 This module knows the words. It never talks to a server.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from evaluator.sources.addresses import ApiUrl
 from evaluator.sources.api import ApiSettings
-from evaluator.sources.api_settings import base_url
 from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.names import Names
 
 Measure = Literal["up", "monitor_up", "response_time", "uptime_percent"]
 Window = Literal["1d", "7d", "30d"]
 
-Name = Annotated[str, Field(min_length=1)]
-Names = Name | Annotated[tuple[Name, ...], Field(min_length=1)]
 _MONITORS = frozenset({"monitor_up", "response_time", "uptime_percent"})
 _OPTIONS: Options = {
     "monitor": (_MONITORS, "the measures of monitors"),
@@ -31,7 +30,7 @@ class UptimeRobotSettings(ApiSettings):
         min_length=1,
         description="An API key of the account; a read-only one is enough (Integrations & API > API). Never shown.",
     )
-    url: str = Field("https://api.uptimerobot.com", description="Where the API is, without `/v3`.")
+    url: ApiUrl = Field("https://api.uptimerobot.com", description="Where the API is, without `/v3`.")
     version: Literal[2, 3] = Field(3, description="The API's version. 2 still answers, but is no longer cared for.")
     requests_per_minute: int = Field(
         10,
@@ -43,12 +42,6 @@ class UptimeRobotSettings(ApiSettings):
     refresh: Seconds = Field(
         60.0, description="The list of monitors is read no more often than this; polls in between share it."
     )
-
-    @field_validator("url")
-    @classmethod
-    def _url_is_a_place(cls, url: str) -> str:
-        """Take an address without query."""
-        return base_url(url)
 
 
 class UptimeRobotQuery(Strict):

@@ -393,6 +393,8 @@ def test_the_environment_gives_no_credentials_and_no_proxy(monkeypatch: pytest.M
 def test_settings_that_cannot_work_are_refused() -> None:
     bad: list[dict[str, Any]] = [
         {"url": "localhost:9090"},
+        {"url": "http://localhost:99999"},
+        {"url": "http://[localhost"},
         {"url": "http://user:s3cret@localhost"},
         {"url": "http://localhost/?a=b"},
         {"url": "http://localhost", "username": "a"},
