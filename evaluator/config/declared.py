@@ -7,6 +7,8 @@ against whatever could be made out.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import BaseModel
+
 from evaluator.config.fields import did_you_mean
 from evaluator.sources.source import SourceType
 
@@ -21,6 +23,8 @@ class DeclaredSource:
     enabled: bool = True
     implicit: bool = False
     """Whether it is there without having been declared."""
+    settings: BaseModel | None = None
+    """`None`: they could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ This module knows how the keys of a rule act together. It never knows other rule
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from evaluator.config.limits import Keyed, LimitReader, has_limit
 from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
 from evaluator.engine.rules import Mode, NoData, Query, Rule, Severity, Tier
+from evaluator.sources.source import Refusing
 
 
 @dataclass
@@ -159,7 +161,28 @@ class RuleReader:
             written = {shorthand: written}
         checked, problems = validate(model, written, self.document, path)
         self.problems += problems
-        return None if checked is None else self._canonical(source.name, checked)
+        if checked is None or self._is_refused(source, checked, path):
+            return None
+        return self._canonical(source.name, checked)
+
+    def _is_refused(self, source: DeclaredSource, query: BaseModel, path: Path) -> bool:
+        """Complain of a query to which the source's settings have no answer."""
+        if not isinstance(source.settings, Refusing):
+            return False
+        try:
+            source.settings.refuse(query)
+        except ValueError as error:
+            message, _, hint = str(error).partition("; ")
+            at: Path = (*path, *getattr(error, "at", ()))
+            place = next((at[:size] for size in range(len(at), len(path), -1) if at[:size] in self._written), path)
+            self.problems.append(self.document.at_value(place, f'{message} in source "{source.name}"', hint))
+            return True
+        return False
+
+    @property
+    def _written(self) -> Collection[Path]:
+        """Where values are written."""
+        return self.document.positions.values.keys()
 
     def _canonical(self, source: str, query: BaseModel) -> Query:
         """Return a checked query as the engine carries it."""

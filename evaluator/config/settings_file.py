@@ -252,7 +252,10 @@ class _Reader:
         raw = table.get("sources")
         sources = {
             name: DeclaredSource(
-                name, self.plugins.sources.get(str(keys.get("type"))), keys.get("enabled") is not False
+                name,
+                self.plugins.sources.get(str(keys.get("type"))),
+                keys.get("enabled") is not False,
+                settings=settings.sources[name].settings if name in settings.sources else None,
             )
             for name, keys in (raw.items() if isinstance(raw, dict) else ())
             if isinstance(keys, dict)

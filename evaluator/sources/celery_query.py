@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options, refuse_unknown
 
 Measure = Literal[
     "up", "workers", "queue_depth", "oldest_task_age", "unacked", "failure_ratio", "missed_runs", "last_run"
@@ -144,6 +144,13 @@ class CelerySettings(Strict):
     ca: Path | None = Field(None, description="TLS: file with the certificate authorities to trust (PEM).")
     cert: Path | None = Field(None, description="TLS: file with the client certificate (PEM).")
     key: Path | None = Field(None, description="TLS: file with the client certificate's key (PEM).")
+
+    def refuse(self, query: "CeleryQuery") -> None:
+        """Refuse an entry or a task that no schedule has, where the whole schedule stands here."""
+        if query.measure in SCHEDULES and self.schedule and self.redbeat_url is None and self.django_url is None:
+            refuse_unknown("name", query.name or (), self.schedule, "entry of the schedule")
+            tasks = {entry.task for entry in self.schedule.values()}
+            refuse_unknown("task", query.task or (), tasks, "scheduled task")
 
     @property
     def on_redis(self) -> bool:

@@ -4,12 +4,15 @@ This module knows how such a field is written in TOML, and that some options are
 knows a source, and never does I/O.
 """
 
+import difflib
 from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 from evaluator.engine.units import format_duration, parse_duration, parse_quantity
+
+_MOST_NAMED = 10
 
 
 def _seconds(value: object) -> float:
@@ -56,6 +59,27 @@ class Strict(BaseModel):
     """A frozen model that forbids unknown keys, and whose errors do not quote what was entered: it may be a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class MisfitError(ValueError):
+    """A query that its model takes, and that settings have no answer to: it names what they do not declare."""
+
+    def __init__(self, message: str, *at: str | int) -> None:
+        """Say what is wrong (a hint may follow after `; `), and where in the query: a key, a place in its list."""
+        super().__init__(message)
+        self.at = at
+
+
+def refuse_unknown(key: str, said: str | Collection[str], known: Collection[str], what: str) -> None:
+    """Raise `MisfitError` for the first name under a key of the query that is none of those that are known."""
+    names = [said] if isinstance(said, str) else list(said)
+    for index, name in enumerate(names):
+        if name in known:
+            continue
+        close = difflib.get_close_matches(name, known, 1)
+        some = ", ".join(sorted(known)[:_MOST_NAMED]) + (", …" if len(known) > _MOST_NAMED else "")
+        hint = f'did you mean "{close[0]}"?' if close else f"declared are {some}"
+        raise MisfitError(f'there is no {what} "{name}"; {hint}', key, *([] if isinstance(said, str) else [index]))
 
 
 Options = Mapping[str, tuple[Collection[str], str]]

@@ -4,17 +4,16 @@ This module knows what was seen as values. It never sends a request. It decides 
 a target is down, or we are blind.
 """
 
-import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.sources.fields import MisfitError
 from evaluator.sources.http_exchange import Seen
 from evaluator.sources.http_faults import Blame, Fault
-from evaluator.sources.http_query import PATTERNS, HttpQuery, HttpSettings, HttpTarget
+from evaluator.sources.http_query import HttpQuery, HttpSettings, HttpTarget
 from evaluator.sources.http_tls import ends
 from evaluator.sources.weather import place, said
 
@@ -24,29 +23,12 @@ _MOST_NAMED = 3
 
 
 def named(query: HttpQuery, settings: HttpSettings) -> list[str] | PollFailed:
-    """Return the targets that a query means, in the settings' order, each of which has the measure."""
-    wanted = [query.target] if isinstance(query.target, str) else list(query.target)
-    found: list[str] = []
-    for name in wanted:
-        if PATTERNS & set(name):
-            found += [each for each in settings.targets if fnmatchcase(each, name) and fits(query, settings, each)]
-        elif name not in settings.targets:
-            return _bad(f"there is no target {name!r}{_meant(name, settings)}")
-        elif not fits(query, settings, name):
-            return _bad(f"`{query.measure}` is not for the target {name}: {_needs(query)}")
-        else:
-            found.append(name)
-    if not found:
-        return _bad(f"no target is meant by {', '.join(wanted)}, or none has `{query.measure}`: {_needs(query)}")
-    return list(dict.fromkeys(found))
-
-
-def fits(query: HttpQuery, settings: HttpSettings, name: str) -> bool:
-    """Return whether a target can have the measure."""
-    target = settings.targets[name]
-    if query.measure == "match":
-        return target.match is not None or target.not_match is not None
-    return target.secure or not (query.measure == "tls_days_left" or query.phase == "tls")
+    """Return the targets that a query means, each of which has the measure."""
+    try:
+        settings.refuse(query)
+    except MisfitError as error:
+        return PollFailed(FailureReason.BAD_QUERY, str(error))
+    return settings.meant(query)
 
 
 def problem(target: HttpTarget, seen: Seen) -> Fault | None:
@@ -181,26 +163,3 @@ def _expected(target: HttpTarget, seen: Seen) -> bool:
     """Return whether the status is one of those that the settings expect."""
     text = str(seen.status)
     return text in target.expect_status or f"{text[0]}xx" in target.expect_status
-
-
-def _bad(message: str) -> PollFailed:
-    """Return the failure of a query that an edit of the rule mends."""
-    return PollFailed(FailureReason.BAD_QUERY, message)
-
-
-def _needs(query: HttpQuery) -> str:
-    """Return what a target needs to have the measure."""
-    if query.measure == "match":
-        return "it needs `match` or `not_match` in the settings"
-    if query.measure == "tls_days_left" or query.phase == "tls":
-        return "its url must begin with https://"
-    return "its name must be one of [sources.NAME.targets.*]"
-
-
-def _meant(name: str, settings: HttpSettings) -> str:
-    """Return what may have been meant."""
-    close = difflib.get_close_matches(name, settings.targets, 1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    known = sorted(settings.targets)
-    return f"; declared are {', '.join(known[:10])}" + (", …" if len(known) > 10 else "")

@@ -4,6 +4,7 @@ This module knows the words. It never sends a request.
 """
 
 import re
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -13,7 +14,15 @@ import httpx
 import regex
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from evaluator.sources.fields import Bytes, Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.fields import (
+    Bytes,
+    MisfitError,
+    Options,
+    Seconds,
+    Strict,
+    refuse_idle_options,
+    refuse_unknown,
+)
 
 Measure = Literal["up", "status", "latency", "tls_days_left", "match", "value"]
 Phase = Literal["connect", "tls", "first_byte", "total"]
@@ -91,15 +100,12 @@ class HttpTarget(Strict):
         """Take an address that is complete and holds no user; say nothing of what is in it."""
         url = secret.get_secret_value()
         if not url.isprintable() or " " in url:
-            msg = "must hold no spaces and no line breaks"
-            raise ValueError(msg)
+            raise ValueError("must hold no spaces and no line breaks")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = "must begin with http:// or https:// and name a host"
-            raise ValueError(msg)
+            raise ValueError("must begin with http:// or https:// and name a host")
         if parts.username is not None or parts.password is not None:
-            msg = "must hold no user and no password; send them as a header, `Authorization`"
-            raise ValueError(msg)
+            raise ValueError("must hold no user and no password; send them as a header, `Authorization`")
         _has_port(url)
         try:
             httpx.URL(url)
@@ -114,12 +120,10 @@ class HttpTarget(Strict):
         """Refuse what no HTTP header can be."""
         for name, value in headers.items():
             if not _TOKEN.fullmatch(name):
-                msg = "has a name that no HTTP header can have"
-                raise ValueError(msg)
+                raise ValueError("has a name that no HTTP header can have")
             text = value.get_secret_value()
             if not text.isascii() or not text.isprintable() or text != text.strip():
-                msg = f"{name}: a header's value is printable ASCII without spaces around it"
-                raise ValueError(msg)
+                raise ValueError(f"{name}: a header's value is printable ASCII without spaces around it")
         return headers
 
     @field_validator("match", "not_match")
@@ -147,8 +151,7 @@ class HttpTarget(Strict):
             return None
         parts = urlsplit(proxy.get_secret_value())
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = "must begin with http:// or https:// and name a host"
-            raise ValueError(msg)
+            raise ValueError("must begin with http:// or https:// and name a host")
         _has_port(proxy.get_secret_value())
         return proxy
 
@@ -156,14 +159,11 @@ class HttpTarget(Strict):
     def _fits_together(self) -> Self:
         """Refuse what would do nothing."""
         if self.key is not None and self.cert is None:
-            msg = "`key` needs `cert`"
-            raise ValueError(msg)
+            raise ValueError("`key` needs `cert`")
         if self.ca is not None and not self.verify:
-            msg = "`ca` is not looked at where `verify` is false"
-            raise ValueError(msg)
+            raise ValueError("`ca` is not looked at where `verify` is false")
         if self.proxy is not None and self.resolve is not None:
-            msg = "with `proxy`, names are looked up by the proxy: `resolve` would do nothing"
-            raise ValueError(msg)
+            raise ValueError("with `proxy`, names are looked up by the proxy: `resolve` would do nothing")
         return self
 
     @property
@@ -212,19 +212,38 @@ class HttpSettings(Strict):
         """Refuse names that cannot be used, and times that would not count."""
         for name, target in self.targets.items():
             if not name.strip() or PATTERNS & set(name) or not name.isprintable():
-                msg = f"the target {name!r} needs a name without * ? [ and line breaks"
-                raise ValueError(msg)
+                raise ValueError(f"the target {name!r} needs a name without * ? [ and line breaks")
             if (target.timeout or 0.0) > self.timeout:
-                msg = f"the `timeout` of the target {name} is longer than the source's: raise that one too"
-                raise ValueError(msg)
+                raise ValueError(f"the `timeout` of the target {name} is longer than the source's: raise that one too")
         if (self.target_timeout or 0.0) > self.timeout:
-            msg = "`target_timeout` is longer than `timeout`"
-            raise ValueError(msg)
+            raise ValueError("`target_timeout` is longer than `timeout`")
         for name in self.witness:
             if name not in self.targets:
-                msg = f"`witness` names {name!r}, which is no target"
-                raise ValueError(msg)
+                raise ValueError(f"`witness` names {name!r}, which is no target")
         return self
+
+    def refuse(self, query: "HttpQuery") -> None:
+        """Refuse a target that is not declared, or that cannot have the measure."""
+        patterns = [name for name in query.names if PATTERNS & set(name)]
+        refuse_unknown("target", query.target, [*self.targets, *patterns], "target")
+        for name in query.names:
+            if name in self.targets and not self.fits(query, name):
+                raise MisfitError(f"`{query.measure}` is not for the target {name}; {query.needs}", "target")
+        if not self.meant(query):
+            what = f"no target is meant by {', '.join(query.names)}, or none has `{query.measure}`"
+            raise MisfitError(f"{what}; {query.needs}", "target")
+
+    def meant(self, query: "HttpQuery") -> list[str]:
+        """Return the targets that a query means and that can have its measure, in the query's order, each once."""
+        found = [each for name in query.names for each in self.targets if each == name or fnmatchcase(each, name)]
+        return [each for each in dict.fromkeys(found) if self.fits(query, each)]
+
+    def fits(self, query: "HttpQuery", name: str) -> bool:
+        """Return whether a target can have the measure."""
+        target = self.targets[name]
+        if query.measure == "match":
+            return target.match is not None or target.not_match is not None
+        return target.secure or not (query.measure == "tls_days_left" or query.phase == "tls")
 
     def patience(self, target: HttpTarget) -> float:
         """Return the seconds after which a target is down."""
@@ -258,6 +277,19 @@ class HttpQuery(Strict):
         """Refuse an option that would do nothing, and ask for the one that is needed."""
         refuse_idle_options(self, self.measure, _OPTIONS)
         if self.measure == "value" and self.path is None:
-            msg = "`value` needs `path`"
-            raise ValueError(msg)
+            raise ValueError("`value` needs `path`")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names and patterns of targets."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+    @property
+    def needs(self) -> str:
+        """What a target needs to have the measure."""
+        if self.measure == "match":
+            return "it needs `match` or `not_match` in the settings"
+        if self.measure == "tls_days_left" or self.phase == "tls":
+            return "its url must begin with https://"
+        return "its name must be one of [sources.NAME.targets.*]"

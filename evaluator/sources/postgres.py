@@ -148,7 +148,7 @@ class PostgresSource(NoHistory):
         self, connection: Connection, needed: dict[str, str], late: PollFailed | None
     ) -> dict[str, Any]:
         """Return a document for each part, each asked by itself, but for those that take too long (`late`)."""
-        slow = [] if late is None else _SLOW & needed.keys() or needed.keys() - {FACTS}
+        slow = frozenset[str]() if late is None else _SLOW & needed.keys() or needed.keys() - {FACTS}
         documents: dict[str, Any] = dict.fromkeys(slow, late)
         for name, part in needed.items():
             if name not in documents:

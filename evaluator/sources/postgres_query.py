@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
+from evaluator.engine.units import format_duration
+from evaluator.sources.fields import MisfitError, Options, Seconds, Strict, refuse_idle_options
 from evaluator.sources.pgwire_settings import ServerSettings
 
 Measure = Literal[
@@ -71,6 +72,12 @@ class PostgresSettings(ServerSettings):
     """Settings of `type = "postgres"`."""
 
     statement_timeout: Seconds = Field(5.0, description="An own query (`sql`) may run so long on the server.")
+
+    def refuse(self, query: "PostgresQuery") -> None:
+        """Refuse a time that the whole poll does not have."""
+        if (query.statement_timeout or 0.0) > self.timeout:
+            longest = f"a poll of this source takes at most {format_duration(self.timeout)} (`timeout`)"
+            raise MisfitError(f"`statement_timeout` would do nothing: {longest}", "statement_timeout")
 
 
 class PostgresQuery(Strict):

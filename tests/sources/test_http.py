@@ -231,7 +231,7 @@ def test_a_target_that_is_not_there_is_a_bad_query_that_says_what_was_meant(serv
         {"measure": "up", "target": ["auth", "shop-us", "auth"]},
         {"measure": "match"},
     )
-    assert "did you mean 'auth'?" in failed(wrong, FailureReason.BAD_QUERY)
+    assert 'did you mean "auth"?' in failed(wrong, FailureReason.BAD_QUERY)
     assert "declared are auth, shop-eu, shop-us" in failed(several, FailureReason.BAD_QUERY)
     failed(vain, FailureReason.BAD_QUERY)
     assert "https://" in failed(plain, FailureReason.BAD_QUERY)
@@ -605,7 +605,7 @@ def test_a_checkup_tries_each_target_and_each_query(server: WireServer) -> None:
     assert "HTTP 500 instead of 2xx" in found["target sick"].found
     assert "/nowhere/ca.pem" in found["target wrong"].found
     assert found["query up of fien"].grade is Grade.WRONG
-    assert "did you mean 'fine'?" in found["query up of fien"].found
+    assert 'did you mean "fine"?' in found["query up of fien"].found
     assert "wrong" in found["targets"].found
     assert all(each.mend for each in lines if each.grade is not Grade.FINE)
     assert SECRET not in str(lines)
