@@ -66,6 +66,8 @@ MEASURES = {
 
 PARTS: dict[str, list[Any]] = {"http": [http_query.HttpTarget]}
 """Models of tables within a source's settings."""
+PLAIN_SHARES = {"host": {"cpu", "memory", "swap", "disk", "disk_inodes"}}
+"""Percents that go without the ending, since everybody calls them so."""
 SECRETS = {"broker": "redis://localhost", "url": "redis://localhost", "token": "rk_live_t"}
 """What a reference stands for, where not any text will do."""
 
@@ -88,6 +90,29 @@ def test_each_measure_has_a_row(name: str) -> None:
     section = page(name).split("## Measures")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
     assert sorted(rows) == sorted(MEASURES[name])
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_share_is_called_by_its_unit(name: str) -> None:
+    section = page(name).split("## Measures")[1].split("\n## ")[0]
+    unit = dict(re.findall(r"^\| `(\w+)` \| (\w+)", section, re.MULTILINE))
+    plain = PLAIN_SHARES.get(name, set())
+    assert {each for each in unit if unit[each] == "ratio"} == {each for each in unit if each.endswith("_ratio")}
+    assert {each for each in unit if unit[each] == "percent"} - plain == {each for each in unit if "_percent" in each}
+
+
+def test_the_list_of_sources_has_each_once() -> None:
+    rows = re.findall(r"^\| \[`(\w+)`\]\((\w+)\.md\)", page("README"), re.MULTILINE)
+    assert rows == [(name, name) for name in sorted(SOURCES)]
+
+
+def test_a_key_of_several_sources_is_of_one_kind_in_all() -> None:
+    kinds: dict[str, set[str]] = {}
+    for each in SOURCES.values():
+        for key, value in each.Settings.model_json_schema().get("properties", {}).items():
+            kinds.setdefault(key, set()).update(one.get("type", "") for one in value.get("anyOf", [value]))
+    mixed = {key: sorted(kind - {"null"}) for key, kind in kinds.items() if len(kind - {"null"}) > 1}
+    assert mixed == {"max_size": ["integer", "string"]}, "a size is a number of bytes, or a text with a unit"
 
 
 @pytest.mark.parametrize("name", SOURCES)
