@@ -4,7 +4,7 @@ This module knows requests and answers as values, and one call of the client. It
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -59,19 +59,31 @@ def ask(client: Any, batch: Batch, start: float, end: float) -> dict[Item, Answe
     raise DistrustedError(f"its answer has more than {_MOST_PAGES} pages")
 
 
-def listed(client: Any, request: Mapping[str, Any], most: int) -> list[dict[str, str]]:  # noqa: ANN401  # As above.
-    """Return the dimensions of all metrics that ListMetrics finds; it stops once there are more than `most`."""
+def listed(
+    client: Any,  # noqa: ANN401  # As above.
+    request: Mapping[str, Any],
+    matches: Callable[[Mapping[str, str]], bool],
+    most: int,
+    most_read: int,
+) -> list[dict[str, str]] | None:
+    """Return the dimensions of all metrics that ListMetrics finds and that match.
+
+    `None`, as soon as it is known: more than `most` of them match, or there are more than `most_read` to be read.
+    """
     found: list[dict[str, str]] = []
+    read = 0
     token = None
-    while len(found) <= most:
+    while len(found) <= most and read <= most_read:
         page = client.list_metrics(**request, **({} if token is None else {"NextToken": token}))
         if not isinstance(page.get("Metrics"), list):
             raise DistrustedError("its answer has no list of metrics")
-        found += [{each["Name"]: each["Value"] for each in metric.get("Dimensions", ())} for metric in page["Metrics"]]
+        rows = [{each["Name"]: each["Value"] for each in metric.get("Dimensions", ())} for metric in page["Metrics"]]
+        read += len(rows)
+        found += [row for row in rows if matches(row)]
         token = page.get("NextToken")
-        if not token:
-            break
-    return found
+        if not token and len(found) <= most:
+            return found
+    return None
 
 
 def _read(

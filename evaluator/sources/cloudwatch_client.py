@@ -107,7 +107,8 @@ class Aws:
             if not future.done():
                 call.until = 0.0
                 future.cancel()
-                waiting.cancel()
+            # Also where it ended just now: nobody reads any more how.
+            waiting.cancel()
 
     def client(self, service: str) -> Any:  # noqa: ANN401  # boto3 makes its clients at run time.
         """Return the client of a service; only for the work of a thread."""

@@ -22,6 +22,8 @@ _STALE = 6 * 3600.0
 
 _READ = 20
 """How many times `max_metrics` are read at most: among them are those that do not match."""
+_SHARE = 0.75
+"""The part of a poll's time that lists may take: a long one must not keep the data of others from being read."""
 
 
 @dataclass(slots=True)
@@ -44,11 +46,13 @@ class Discovery:
         self._aws = aws
         self._settings = settings
         self._where = where
-        self._known: dict[Wanted, tuple[float, Rows]] = {}
+        self._known: dict[Wanted, tuple[float, Rows | None]] = {}
+        """When it was asked, on the loop's clock; `None`: there are too many."""
 
     async def find(self, wanted: Collection[Wanted], until: float) -> Found:
         """Return the dimensions of all metrics that are wanted; `until` is on the loop's clock. It never raises."""
         now = asyncio.get_running_loop().time()
+        until = now + _SHARE * (until - now)
         self._known = {each: known for each, known in self._known.items() if now - known[0] < _STALE}
         found = Found()
         due = [each for each in wanted if not self._is_fresh(each, now)]
@@ -64,9 +68,11 @@ class Discovery:
                 found.asked += 1
         for each in wanted:
             if each in self._known and each not in found.failed:
-                found.rows[each] = self._known[each][1]
-                if len(found.rows[each]) > self._settings.max_metrics:
+                rows = self._known[each][1]
+                if rows is None:
                     found.failed[each] = self._too_many(each)
+                else:
+                    found.rows[each] = rows
         return found
 
     def _is_fresh(self, wanted: Wanted, now: float) -> bool:
@@ -75,7 +81,7 @@ class Discovery:
 
     def _failed(self, wanted: Wanted, error: Exception, found: Found) -> None:
         """Take the old list, if there is one: new metrics are then found later."""
-        failed = failure_of(error, self._where, self._settings.timeout)
+        failed = failure_of(error, self._where, _SHARE * self._settings.timeout)
         if wanted in self._known and failed.reason is not FailureReason.AUTH:
             found.warnings[wanted] = f"the list of metrics is an old one: {failed.message}"
         else:
@@ -85,19 +91,24 @@ class Discovery:
         most = self._settings.max_metrics
         return PollFailed(
             FailureReason.TOO_BIG,
-            f"{self._where}: {wanted.namespace} {wanted.name} has more than {most} such metrics, each of which costs "
-            "money; name more of its dimensions, or raise `max_metrics`",
+            f"{self._where}: {wanted.namespace} {wanted.name} has more than {most} such metrics (or {_READ} times "
+            "as many to look through), each of which costs money; name more of its dimensions, or raise `max_metrics`",
         )
 
-    async def _ask(self, wanted: Wanted, until: float) -> Rows:
-        """Return what AWS has now."""
+    async def _ask(self, wanted: Wanted, until: float) -> Rows | None:
+        """Return what AWS has now; `None`: too many."""
         most = self._settings.max_metrics
-        request = _request(wanted)
-        rows = await self._aws.do("cloudwatch", partial(listed, request=request, most=_READ * most), until)
         names = {name for name, _ in wanted.dimensions}
-        # ListMetrics also finds metrics with more dimensions than these, which are other metrics.
-        matching = [row for row in rows if row.keys() == names and _matches(wanted, row)]
-        unique = {tuple(sorted(row.items())): row for row in matching}
+
+        def matches(row: Mapping[str, str]) -> bool:
+            # ListMetrics also finds metrics with more dimensions than these, which are other metrics.
+            return row.keys() == names and _matches(wanted, row)
+
+        work = partial(listed, request=_request(wanted), matches=matches, most=most, most_read=_READ * most)
+        rows = await self._aws.do("cloudwatch", work, until)
+        if rows is None:
+            return None
+        unique = {tuple(sorted(row.items())): row for row in rows}
         return [unique[key] for key in sorted(unique)]
 
 

@@ -1,6 +1,9 @@
 """The source `cloudwatch` against a look-alike that enforces AWS' limits, and against bad weather."""
 
 import asyncio
+import gc
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +14,13 @@ import pytest
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.cloudwatch import CloudWatchSource
+from evaluator.sources.cloudwatch_client import Aws, LateError
+from evaluator.sources.cloudwatch_query import CloudWatchSettings
 from evaluator.sources.source import Source
 from evaluator.testing.cloudwatch import SECRET, CloudWatch, refused, settings_at, throttled
 from evaluator.testing.peers import peer
 from evaluator.testing.sources import NOW, RemoteSourceConformance, build, polled, query, run
+from evaluator.testing.wire import hang
 
 EDGE = NOW // 60 * 60 - 120
 """The end of the newest complete minute at `NOW`."""
@@ -339,6 +345,65 @@ def test_a_query_that_finds_too_many_metrics_is_not_paid_for(aws: CloudWatch) ->
     assert bad(answer).reason is FailureReason.TOO_BIG
     assert "max_metrics" in bad(answer).message
     assert aws.calls("GetMetricData") == []
+
+
+@pytest.mark.parametrize(("name", "dimensions"), [("load", {"host": "*"}), ("load", {"host": "web-*"})])
+def test_a_list_is_read_no_further_than_it_must_be_and_not_again(
+    aws: CloudWatch, name: str, dimensions: Mapping[str, str]
+) -> None:
+    aws.page_metrics = 1
+    for number in range(100):
+        aws.put("App", name, {"host": str(number)}, minutes(1.0))
+    aws.put("App", name, {"host": "web-1"}, minutes(1.0))
+
+    async def story() -> list[PollResult]:
+        source = build(CloudWatchSource, {**aws.settings, "max_metrics": 2})
+        asked = query(CloudWatchSource, {"namespace": "App", "metric": name, "dimensions": dimensions})
+        answers = [(await source.poll([asked], NOW + 60 * minute))[0] for minute in range(3)]
+        await source.close()
+        return answers
+
+    # Also where few of them match: the others could be behind what is not read any more.
+    assert [bad(answer).reason for answer in run(story())] == [FailureReason.TOO_BIG] * 3
+    assert len(aws.calls("ListMetrics")) == (3 if dimensions["host"] == "*" else 41)
+
+
+def test_a_list_that_hangs_keeps_no_other_data_from_being_read(aws: CloudWatch) -> None:
+    aws.put("App", "errors", {}, minutes(1.0))
+    aws.wire.forecast(hang())
+    listed, known = ask(aws, CPU, ONE, timeout="1s")
+    assert bad(listed).reason is FailureReason.TIMEOUT
+    assert "no answer within 0.75 s" in bad(listed).message
+    assert good(known).values == [1.0]
+
+
+def test_an_error_that_comes_just_too_late_leaves_nothing_behind(
+    aws: CloudWatch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Aws("cloudwatch", CloudWatchSettings.model_validate(aws.settings))
+    thrown = threading.Event()
+
+    def work(_: object) -> None:
+        thrown.set()
+        raise ValueError
+
+    async def late(waiting: "asyncio.Future[object]", seconds: float) -> None:
+        # The thread ends with its error, of which the loop has not heard yet.
+        thrown.wait(seconds)
+        time.sleep(0.05)
+        raise TimeoutError
+
+    async def story() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "wait_for", late)
+            with pytest.raises(LateError):
+                await client.do("cloudwatch", work, asyncio.get_running_loop().time() + 5)
+        await asyncio.sleep(0)
+        client.close()
+
+    run(story())
+    gc.collect()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
