@@ -4,13 +4,14 @@ They are always local processes, since tests kill them; where RabbitMQ is not in
 package. What a worker runs is a module that the test writes.
 """
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -140,6 +141,62 @@ def rabbitmq(users: Mapping[str, tuple[str, str]] | None = None, tls: Path | Non
             yield server
         finally:
             server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Where a server listens that several processes use."""
+
+    port: int
+    tls_port: int
+
+    def url(self, virtual_host: str = "", user: str = "guest", password: str = "guest") -> str:  # noqa: S107 - its own.
+        """Return the address of a virtual host, the default one if none is named."""
+        return f"amqp://{user}:{password}@127.0.0.1:{self.port}/{virtual_host or '%2F'}"
+
+
+@contextmanager
+def shared_rabbitmq(
+    home: Path, users: Mapping[str, tuple[str, str]], certify: Callable[[Path], None]
+) -> Iterator[Shared]:
+    """Give the one RabbitMQ server of all processes that name this folder, since each boot takes 7 s of a processor.
+
+    Who comes first makes the certificates in the folder (`certify`), starts the server, and stops it when nobody uses
+    it any more.
+    """
+    where, using = home / "where.json", home / "using"
+    using.mkdir(parents=True, exist_ok=True)
+    mine = using / str(os.getpid())
+    with ExitStack() as last:
+        with _alone(home):
+            mine.touch()
+            last.callback(mine.unlink)
+            if not where.exists():
+                certify(home)
+                server = last.enter_context(rabbitmq(users, home))
+                where.write_text(json.dumps([server.port, server.tls_port]))
+                last.callback(_retire, home, where, using)
+        yield Shared(*json.loads(where.read_text()))
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep other processes out; a process that dies lets them in."""
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _retire(home: Path, where: Path, using: Path) -> None:
+    """Return when no other living process uses the server; who comes later starts another one."""
+    deadline = time.monotonic() + 10 * START
+    while True:
+        with _alone(home):
+            others = {each.name for each in using.iterdir()} - {str(os.getpid())}
+            if not any(Path("/proc", other).exists() for other in others) or time.monotonic() > deadline:
+                where.unlink()
+                return
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from evaluator.engine.rules import Query
 from evaluator.engine.samples import PollFailed, PollResult, Samples
 from evaluator.sources.celery import CelerySource
 from evaluator.sources.source import Source
+from evaluator.testing.peers import nobody
 from evaluator.testing.sources import build, query
 
 T = TypeVar("T")
@@ -82,6 +83,43 @@ def values(result: PollResult) -> list[float]:
 def failed(result: PollResult) -> PollFailed:
     assert isinstance(result, PollFailed), result
     return result
+
+
+class Gate:
+    """A way to a server that can be shut: to who goes through it, the server was killed."""
+
+    def __init__(self, behind: int) -> None:
+        """Take the port of the server."""
+        self.port = nobody()
+        self._behind = behind
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def open(self) -> None:
+        """Take connections."""
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
+
+    async def shut(self) -> None:
+        """Refuse connections, and cut those that there are."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what both sides say, until one of them ends."""
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._behind)
+        both = {writer, to_server}
+        self._writers |= both
+        await asyncio.gather(_copy(reader, to_server), _copy(from_server, writer))
+        self._writers -= both
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while said := await reader.read(65536):
+            writer.write(said)
+    writer.close()
 
 
 class Asked:

@@ -1,6 +1,7 @@
 """The source `celery` on a RabbitMQ broker: killed, restarted, and asked with the rights of the page and no more."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -39,23 +40,27 @@ def granted() -> str:
     return found[1]
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, and a certificate of 127.0.0.1 that it signed, which serves as a client's too."""
-    home = tmp_path_factory.mktemp("tls")
+def certify(home: Path) -> None:
+    """Write an authority, and a certificate of 127.0.0.1 that it signed, which serves as a client's too."""
     authority = trustme.CA()
     own = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(str(home / "ca.pem"))
     own.private_key_pem.write_to_path(str(home / "key.pem"))
     (home / "cert.pem").write_bytes(b"".join(each.bytes() for each in own.cert_chain_pems))
-    return home
 
 
-@pytest.fixture(scope="module")
-def rabbit(certificates: Path) -> Iterator[brokers.RabbitMQ]:
-    """A server of this worker; each test has a virtual host of its own, but for the one that kills the server."""
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the server, with its certificates: one for all processes of the session."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rabbitmq"
+
+
+@pytest.fixture(scope="session")
+def rabbit(certificates: Path) -> Iterator[brokers.Shared]:
+    """The server; each test has a virtual host of its own."""
     users = {"evaluator": (PASSWORD, granted()), "nobody": (PASSWORD, "^$")}
-    with brokers.rabbitmq(users, certificates) as server:
+    with brokers.shared_rabbitmq(certificates, users, certify) as server:
         yield server
 
 
@@ -85,7 +90,7 @@ class TestConformance(RemoteSourceConformance):
     secrets = (PASSWORD,)
 
     @pytest.fixture(autouse=True)
-    def server(self, rabbit: brokers.RabbitMQ) -> None:
+    def server(self, rabbit: brokers.Shared) -> None:
         self.rabbit = rabbit
         declare(rabbit.port, "a", "celery", "emails")
 
@@ -99,7 +104,7 @@ class TestConformance(RemoteSourceConformance):
 
 
 def test_workers_are_killed_and_tasks_return(
-    rabbit: brokers.RabbitMQ, home: Path, monkeypatch: pytest.MonkeyPatch
+    rabbit: brokers.Shared, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(celery_tally, "BEAT", 3.0)
     url = rabbit.url("b")
@@ -128,7 +133,7 @@ def test_workers_are_killed_and_tasks_return(
     story(told, rabbit.url("b", "evaluator", PASSWORD), reply_timeout="300ms")
 
 
-def test_a_busy_solo_worker_is_online(rabbit: brokers.RabbitMQ, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_solo_worker_is_online(rabbit: brokers.Shared, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(celery_tally, "BEAT", 0.5)
     url = rabbit.url("c")
 
@@ -147,7 +152,7 @@ def test_a_busy_solo_worker_is_online(rabbit: brokers.RabbitMQ, home: Path, monk
     story(told, url, reply_timeout="300ms")
 
 
-def test_a_queue_that_is_not_there_is_a_wrong_name_or_empty(rabbit: brokers.RabbitMQ) -> None:
+def test_a_queue_that_is_not_there_is_a_wrong_name_or_empty(rabbit: brokers.Shared) -> None:
     async def told(ask: Asked) -> None:
         for reason in [failed(answer).reason for answer in await ask(DEPTH, {**DEPTH, "queue": ["x", "y"]})]:
             assert reason is FailureReason.BAD_QUERY
@@ -164,7 +169,7 @@ def test_a_queue_that_is_not_there_is_a_wrong_name_or_empty(rabbit: brokers.Rabb
     story(told, rabbit.url("d"))
 
 
-def test_what_rabbitmq_does_not_say_is_said_so(rabbit: brokers.RabbitMQ) -> None:
+def test_what_rabbitmq_does_not_say_is_said_so(rabbit: brokers.Shared) -> None:
     async def told(ask: Asked) -> None:
         for answer in await ask({"measure": "oldest_task_age", "queue": "celery"}, {"measure": "unacked"}):
             assert failed(answer).reason is FailureReason.BAD_QUERY
@@ -173,7 +178,7 @@ def test_what_rabbitmq_does_not_say_is_said_so(rabbit: brokers.RabbitMQ) -> None
     story(told, rabbit.url("d"))
 
 
-def test_a_user_without_rights_is_told_which(rabbit: brokers.RabbitMQ) -> None:
+def test_a_user_without_rights_is_told_which(rabbit: brokers.Shared) -> None:
     async def told(ask: Asked) -> None:
         up, workers = await ask({"measure": "up"}, WORKERS)
         assert values(up) == [1.0]
@@ -187,7 +192,7 @@ def test_a_user_without_rights_is_told_which(rabbit: brokers.RabbitMQ) -> None:
     story(told, rabbit.url("a", "nobody", PASSWORD), reply_timeout="100ms")
 
 
-def test_a_wrong_password_and_a_wrong_virtual_host_are_no_outage(rabbit: brokers.RabbitMQ) -> None:
+def test_a_wrong_password_and_a_wrong_virtual_host_are_no_outage(rabbit: brokers.Shared) -> None:
     async def told(ask: Asked) -> None:
         (answer,) = await ask({"measure": "up"})
         assert failed(answer).reason is FailureReason.AUTH
@@ -197,7 +202,7 @@ def test_a_wrong_password_and_a_wrong_virtual_host_are_no_outage(rabbit: brokers
     story(told, rabbit.url("no-such-host"))
 
 
-def test_both_brokers_are_asked_over_tls_by_who_trusts_them(rabbit: brokers.RabbitMQ, certificates: Path) -> None:
+def test_both_brokers_are_asked_over_tls_by_who_trusts_them(rabbit: brokers.Shared, certificates: Path) -> None:
     files = {name: str(certificates / f"{name}.pem") for name in ("ca", "cert", "key")}
 
     async def trusting(ask: Asked) -> None:
@@ -225,30 +230,28 @@ def test_both_brokers_are_asked_over_tls_by_who_trusts_them(rabbit: brokers.Rabb
         told(f"rediss://127.0.0.1:{port}/0")
 
 
-def test_a_broker_that_is_killed_and_restarted(
-    rabbit: brokers.RabbitMQ, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broker_that_goes_and_comes_back(rabbit: brokers.Shared, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(celery_events, "_SHORTEST", 0.2)
     monkeypatch.setattr(celery_events, "_LONGEST", 0.2)
-    url = rabbit.url("e")
+    gate = jobs.Gate(rabbit.port)
 
     async def told(ask: Asked) -> None:
+        await gate.open()
         await ask.hears()
-        with brokers.worker(home, jobs.APP, url, *jobs.SOLO, "-n", "one@host"):
+        with brokers.worker(home, jobs.APP, rabbit.url("e"), *jobs.SOLO, "-n", "one@host"):
             await ask.until(OF_CELERY, lambda answer: isinstance(answer, Samples) and values(answer) == [1.0])
-            rabbit.kill()
+            await gate.shut()
             up, workers, ratio, depth = await ask({"measure": "up"}, WORKERS, RATIO, DEPTH)
             assert values(up) == [0.0]
             # Nobody could be asked: that is not "no workers", and not "no failures".
             assert {failed(each).reason for each in (workers, ratio, depth)} == {FailureReason.REFUSED}
-        await asyncio.to_thread(rabbit.start)
-        await ask.hears()
-        # The new worker: Celery's own pauses before it connects anew are long.
-        with brokers.worker(home, jobs.APP, url, *jobs.SOLO, "-n", "two@host"):
-            with jobs.sender(url) as send:
+            await gate.open()
+            await ask.hears()
+            with jobs.sender(rabbit.url("e")) as send:
                 send("jobs.bad")
                 send("jobs.bad")
             await ask.until(RATIO, lambda answer: isinstance(answer, Samples) and values(answer) == [1.0])
             assert values((await ask(OF_CELERY))[0]) == [1.0]
+        await gate.shut()
 
-    story(told, url, reply_timeout="300ms")
+    story(told, f"amqp://guest:guest@127.0.0.1:{gate.port}/e", reply_timeout="300ms")
