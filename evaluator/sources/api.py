@@ -7,20 +7,19 @@ knows a vendor's paths or shapes, never retries, and never follows a redirect: t
 import asyncio
 import ssl
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import httpx
 import msgspec
-from pydantic import Field
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.api_limits import Budget, Gates, instant, told_to_wait, used_up
 from evaluator.sources.api_refusals import reason_of_error, reason_of_status
-from evaluator.sources.fields import Bytes, Seconds, Strict
+from evaluator.sources.api_settings import ApiSettings, Terms
 from evaluator.sources.weather import said, timed_out, up_after
 
 T = TypeVar("T")
@@ -37,14 +36,6 @@ _GZIP = 47
 """zlib's window bits for gzip: https://docs.python.org/3/library/zlib.html#zlib.decompressobj"""
 
 
-class ApiSettings(Strict):
-    """The settings of every source that asks a vendor's API."""
-
-    timeout: Seconds = Field(10.0, description="A poll, from the connection to the last page, takes no longer.")
-    max_size: Bytes = Field(10_000_000, description="Largest answer that is read, in bytes, one page each.")
-    ca: Path | None = Field(None, description="File with the certificate authorities to trust (PEM).")
-
-
 class AskError(Exception):
     """A request brought no answer; it carries what the queries that needed it are told."""
 
@@ -52,27 +43,6 @@ class AskError(Exception):
         """Carry the failure."""
         super().__init__(failed.message)
         self.failed = failed
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What holds for all requests to one vendor."""
-
-    name: str
-    """What messages call it: `Stripe`."""
-    base: str
-    """The address that paths are added to."""
-    headers: Mapping[str, str] = field(repr=False)
-    secrets: Sequence[str] = field(repr=False)
-    """What no message may repeat."""
-    most: int
-    """Requests in any `seconds`, the budget that we keep to."""
-    seconds: float
-    concurrency: int = 4
-    remaining: str = ""
-    """The vendor's header that says how many requests are left in its window, in lower case."""
-    resets: Sequence[str] = ()
-    """Its headers that say when the window ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +226,19 @@ class Round:
             return None
         text = f"our clock has jumped by {off:.0f} s, so that another time was asked about"
         return self._client.failure(FailureReason.UNAVAILABLE, text).failed
+
+    @asynccontextmanager
+    async def holding(self, turn: asyncio.Lock) -> AsyncIterator[None]:
+        """Hold what one poll at a time may use; `AskError` where it does not become free within the deadline."""
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                await turn.acquire()
+        except TimeoutError:
+            raise AskError(timed_out(self._client.terms.name, self._client.settings.timeout)) from None
+        try:
+            yield
+        finally:
+            turn.release()
 
     async def get(self, path: str, params: Params, into: type[T], *, needs: str = "", lane: str = "") -> Page[T]:
         """Return the answer to a GET, or raise `AskError`. `needs`: the permission, as the vendor calls it."""

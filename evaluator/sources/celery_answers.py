@@ -12,10 +12,11 @@ from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samp
 from evaluator.sources.celery_age import Ages
 from evaluator.sources.celery_asking import Facts
 from evaluator.sources.celery_beat import Stored
-from evaluator.sources.celery_query import CeleryQuery, CelerySettings, names
+from evaluator.sources.celery_query import CeleryQuery, CelerySettings
 from evaluator.sources.celery_schedule import Entry, after_run, around, declared, dues, missed_in_store
 from evaluator.sources.celery_tally import Tally
 from evaluator.sources.celery_workers import Crew, Roll
+from evaluator.sources.names import several
 from evaluator.sources.weather import up_after
 
 SILENCE = 60.0
@@ -88,7 +89,7 @@ class Round:
         if not isinstance(facts.roll, Roll):
             return facts.roll or self._cannot("the workers were not asked")
         rows = Rows()
-        for queue in names(query.queue) or (None,):
+        for queue in several(query.queue) or (None,):
             found = self.memory.crew.count(queue, facts.consumers, self.at)
             if isinstance(found, PollFailed):
                 return PollFailed(found.reason, f"{self.where}: {found.message}")
@@ -99,7 +100,7 @@ class Round:
     def _depths(self, query: CeleryQuery, facts: Facts) -> PollResult:
         """Count the tasks that wait. A list that Redis does not have is empty."""
         rows, failed = Rows(), None
-        for queue in names(query.queue):
+        for queue in several(query.queue):
             depth = facts.depths.get(queue)
             if isinstance(depth, PollFailed):
                 failed = depth
@@ -121,7 +122,7 @@ class Round:
             what = "RabbitMQ does not say how long a message waits; use `queue_depth`"
             return self._cannot(what, FailureReason.BAD_QUERY)
         rows = Rows()
-        for queue in names(query.queue):
+        for queue in several(query.queue):
             tails = facts.tails.get(queue)
             if tails is None or isinstance(tails, PollFailed):
                 return tails or self._cannot(f"{queue} was not asked")
@@ -141,7 +142,7 @@ class Round:
             return blind
         rows, tally = Rows(), self.memory.tally
         covered = tally.covered(self.at - query.window, self.at)
-        for task in names(query.task) or (None,):
+        for task in several(query.task) or (None,):
             results = tally.results(query.window, self.at, task)
             value = 0.0
             if results.finished >= query.min_count:
@@ -281,6 +282,6 @@ class Rows:
 
 def _meant(query: CeleryQuery, entry: Entry) -> bool:
     """Return whether the rule means this entry."""
-    return (query.task is None or entry.task in names(query.task)) and (
-        query.name is None or entry.name in names(query.name)
+    return (query.task is None or entry.task in several(query.task)) and (
+        query.name is None or entry.name in several(query.name)
     )

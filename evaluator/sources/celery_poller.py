@@ -14,10 +14,11 @@ from evaluator.sources.celery_asking import Facts, Wanted, ask
 from evaluator.sources.celery_beat import Stored
 from evaluator.sources.celery_broker import Broker
 from evaluator.sources.celery_events import Listener
-from evaluator.sources.celery_query import CeleryQuery, CelerySettings, names
+from evaluator.sources.celery_query import CeleryQuery, CelerySettings
 from evaluator.sources.celery_tally import Tally
 from evaluator.sources.celery_workers import Crew, Roll
 from evaluator.sources.checkup import Checkup
+from evaluator.sources.names import several
 
 _DEFAULT_QUEUE = "celery"
 """The queue that Celery consumes where nobody says another one."""
@@ -55,7 +56,7 @@ class Poller:
         if not asked and not events:
             return None
         for query in events:
-            self._memory.tally.remember(names(query.task))
+            self._memory.tally.remember(several(query.task))
         call = bool(events) or any(query.measure == "workers" for query in asked)
         if call:
             self.listener.need(tasks=bool(events))
@@ -64,7 +65,7 @@ class Poller:
     def _questions(self, asked: Collection[CeleryQuery], *, call: bool, events: bool) -> Wanted:
         """Return the questions, each once."""
         on_redis = self._settings.on_redis
-        consumed = {queue for query in asked if query.measure == "workers" for queue in names(query.queue)}
+        consumed = {queue for query in asked if query.measure == "workers" for queue in several(query.queue)}
         known = set(sorted(self._memory.crew.queues())[:_MOST_QUEUES]) or {_DEFAULT_QUEUE}
         return Wanted(
             depths=_queues(asked, "queue_depth"),
@@ -121,5 +122,5 @@ class Poller:
 
 def _queues(queries: Collection[CeleryQuery], measure: str) -> frozenset[str]:
     """Return the queues of all queries of a measure."""
-    found: Sequence[str] = [queue for query in queries if query.measure == measure for queue in names(query.queue)]
+    found: Sequence[str] = [queue for query in queries if query.measure == measure for queue in several(query.queue)]
     return frozenset(found)

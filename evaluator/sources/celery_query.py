@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options, refuse_unknown
+from evaluator.sources.fields import Options, Seconds, Strict, Text, refuse_idle_options, refuse_unknown
+from evaluator.sources.names import Names
 
 Measure = Literal[
     "up", "workers", "queue_depth", "oldest_task_age", "unacked", "failure_ratio", "missed_runs", "last_run"
@@ -27,8 +28,6 @@ LONGEST_WINDOW = 86400.0
 BROKERS = ("redis", "rediss", "amqp", "amqps")
 """What the address of a broker may begin with."""
 
-Key = Annotated[str, Field(min_length=1)]
-Names = Key | Annotated[tuple[Key, ...], Field(min_length=1)]
 Steps = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=256)]
 
 _OPTIONS: Options = {
@@ -56,7 +55,7 @@ Zone = Annotated[str, AfterValidator(_zone)]
 class Scheduled(Strict):
     """One task that beat sends, in `[sources.NAME.schedule.ENTRY]`; either `every` or `cron`."""
 
-    task: Key = Field(description="The task's name, as Celery knows it.")
+    task: Text = Field(description="The task's name, as Celery knows it.")
     every: Seconds | None = Field(None, description="How often it is sent.")
     cron: str | None = Field(None, description="When it is sent: minute, hour, day of month, month, day of week.")
     timezone: Zone | None = Field(None, description="Of `cron`; default the source's `timezone`.")
@@ -122,16 +121,16 @@ class CelerySettings(Strict):
     priority_steps: Steps = Field(
         (0, 3, 6, 9), description="Redis: Celery's `broker_transport_options.priority_steps`."
     )
-    separator: Key = Field("\x06\x16", description="Redis: Celery's `broker_transport_options.sep`.")
+    separator: Text = Field("\x06\x16", description="Redis: Celery's `broker_transport_options.sep`.")
     global_keyprefix: str = Field("", description="Redis: Celery's `broker_transport_options.global_keyprefix`.")
-    control_exchange: Key = Field("celery", description="Celery's setting of this name.")
-    event_exchange: Key = Field("celeryev", description="Celery's setting of this name.")
+    control_exchange: Text = Field("celery", description="Celery's setting of this name.")
+    event_exchange: Text = Field("celeryev", description="Celery's setting of this name.")
     sent_at_header: str | None = Field(
         None,
         description="A header of your tasks with the time at which they were sent: seconds since the epoch, or ISO "
         "8601. Makes `oldest_task_age` exact.",
     )
-    schedule: dict[Key, Scheduled] = Field(
+    schedule: dict[Text, Scheduled] = Field(
         default_factory=dict, description="What beat sends, where it keeps that to itself; a table for each entry."
     )
     redbeat_url: SecretStr | None = Field(None, description="The Redis in which RedBeat keeps the schedule.")
@@ -226,8 +225,3 @@ class CeleryQuery(Strict):
             msg = "`window` must be from 1m to 24h"
             raise ValueError(msg)
         return self
-
-
-def names(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return a name, or several, as several; each once."""
-    return () if value is None else (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))

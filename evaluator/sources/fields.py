@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from evaluator.engine.units import format_duration, parse_duration, parse_quantity
 
@@ -53,6 +53,9 @@ Bytes = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "examples": ["64MB"]}, {"type": "integer", "minimum": 1}]}),
 ]
 """A size larger than 0, written `"64MB"` or as a number of bytes."""
+
+Text = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
 
 
 class Strict(BaseModel):

@@ -7,10 +7,11 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
+from evaluator.sources.fields import Text
+
 T = TypeVar("T", bound=str | int)
 
-Name = Annotated[str, Field(min_length=1)]
-Names = Name | Annotated[tuple[Name, ...], Field(min_length=1)]
+Names = Text | Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 def several(value: T | tuple[T, ...] | None) -> tuple[T, ...]:

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from evaluator.engine.units import format_duration
-from evaluator.sources.fields import MisfitError, Options, Seconds, Strict, refuse_idle_options
+from evaluator.sources.fields import MisfitError, Options, Seconds, Strict, Text, refuse_idle_options
+from evaluator.sources.names import Names, several
 from evaluator.sources.pgwire_settings import ServerSettings
 
 Measure = Literal[
@@ -46,8 +47,6 @@ REPLICATION = frozenset({"replication_lag", "replication_lag_bytes"})
 HIDDEN = frozenset({"longest_transaction", "longest_query", "slow_queries", "idle_in_transaction", *REPLICATION})
 """Measures that a role without pg_monitor cannot see of other roles: a number would be too small."""
 
-Text = Annotated[str, Field(min_length=1)]
-Names = Text | Annotated[tuple[Text, ...], Field(min_length=1)]
 Label = Literal["database", "user", "state"]
 
 _SPLIT = SESSIONS | DATABASES | {"query_time"}
@@ -144,7 +143,7 @@ class PostgresQuery(Strict):
         for label in ("database", "user", "state"):
             names = getattr(self, label)
             if names is not None:
-                found[label] = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+                found[label] = several(names)
             elif label in self.by:
                 found[label] = None
         return found

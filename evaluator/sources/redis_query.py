@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
-from evaluator.sources.names import Name, Names
+from evaluator.sources.fields import Options, Seconds, Strict, Text, refuse_idle_options
+from evaluator.sources.names import Names
 
 Measure = Literal[
     "up",
@@ -81,7 +81,7 @@ class RedisSettings(Strict):
         "adds up. "
         "`[]` counts only the list of the queue's own name.",
     )
-    separator: Name = Field(SEPARATOR, description="Celery's `broker_transport_options.sep`.")
+    separator: Text = Field(SEPARATOR, description="Celery's `broker_transport_options.sep`.")
     global_keyprefix: str = Field("", description="Celery's `broker_transport_options.global_keyprefix`.")
     ca: Path | None = Field(None, description="rediss: file with the certificate authorities to trust (PEM).")
     cert: Path | None = Field(None, description="rediss: file with the client certificate (PEM).")
@@ -144,14 +144,14 @@ class RedisQuery(Strict):
     priority_steps: Steps | None = Field(
         None, description="queue_depth: instead of the source's own; priorities, no unit."
     )
-    separator: Name | None = Field(None, description="queue_depth: instead of the source's own; a text.")
+    separator: Text | None = Field(None, description="queue_depth: instead of the source's own; a text.")
     global_keyprefix: str | None = Field(None, description="queue_depth: instead of the source's own; a text.")
     stream: Names | None = Field(None, description="Stream measures: the name of a stream, or a list (label `stream`).")
     group: Names | None = Field(
         None,
         description="stream_lag, stream_pending: the consumer group, or a list (label `group`); default all groups.",
     )
-    field: Name | None = Field(
+    field: Text | None = Field(
         None,
         description="info: the name of a field of INFO, in that field's unit; `db0.keys` for a part of one. The "
         "texts `ok`, `up` and "

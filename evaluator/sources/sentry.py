@@ -15,13 +15,14 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import sentry_api as api
-from evaluator.sources.api import ApiClient, AskError, Round, Terms
+from evaluator.sources.api import ApiClient, AskError, Round
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
+from evaluator.sources.api_settings import Terms
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.sentry_batch import answers, key_of
 from evaluator.sources.sentry_query import SentryQuery, SentrySettings
-from evaluator.sources.weather import timed_out, up_after
+from evaluator.sources.weather import up_after
 
 _parsed = lru_cache(maxsize=4096)(SentryQuery.model_validate_json)
 _MEND = (
@@ -144,12 +145,7 @@ class SentrySource:
         self, round_: Round, organization: api.Organization, names: set[str], *, fresh: bool
     ) -> dict[str, str]:
         """Return the projects' ids by slug, read now or some minutes ago."""
-        try:
-            async with asyncio.timeout_at(round_.deadline):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise AskError(timed_out("Sentry", self._settings.timeout)) from None
-        try:
+        async with round_.holding(self._turn):
             at = asyncio.get_running_loop().time()
             age = at - self._read
             known = self._projects
@@ -158,8 +154,6 @@ class SentrySource:
                 self._projects = known = await organization.projects()
                 self._read = at
             return known
-        finally:
-            self._turn.release()
 
     async def history(
         self, query: rules.Query, start: float, end: float, step: float

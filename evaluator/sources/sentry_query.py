@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from evaluator.sources.addresses import ApiUrl
-from evaluator.sources.api import ApiSettings
+from evaluator.sources.api_settings import ApiSettings
 from evaluator.sources.fields import Options, Seconds, Strict, refuse_idle_options
 from evaluator.sources.names import Names, several
 

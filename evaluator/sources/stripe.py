@@ -14,14 +14,15 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult
 from evaluator.sources import stripe_objects as objects
-from evaluator.sources.api import ApiClient, AskError, Round, Terms
+from evaluator.sources.api import ApiClient, AskError, Round
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
+from evaluator.sources.api_settings import Terms
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.source import NoHistory
 from evaluator.sources.stripe_ledger import Ledger, Undelivered
 from evaluator.sources.stripe_measures import Books, measured
 from evaluator.sources.stripe_query import API_VERSION, WEBHOOKS, StripeQuery, StripeSettings
-from evaluator.sources.weather import timed_out, up_after
+from evaluator.sources.weather import up_after
 
 _parsed = lru_cache(maxsize=4096)(StripeQuery.model_validate_json)
 _MOST_TYPES = 20
@@ -91,21 +92,16 @@ class StripeSource(NoHistory):
         asked = {query.spec: _parsed(query.spec) for query in queries}
         round_ = Round(self._client, now)
         try:
-            async with asyncio.timeout_at(round_.deadline):
-                await self._turn.acquire()
-        except TimeoutError:
-            late = timed_out("Stripe", self._settings.timeout)
-            return [up_after(late) if asked[query.spec].measure == "up" else late for query in queries]
-        try:
-            answers = await self._answers(asked, round_)
-        finally:
-            self._turn.release()
+            async with round_.holding(self._turn):
+                answers = await self._answers(asked, round_)
+        except AskError as error:
+            answers = _unanswered(asked, error.failed)
         return [answers[query.spec] for query in queries]
 
     async def _answers(self, asked: Mapping[str, StripeQuery], round_: Round) -> dict[str, PollResult]:
         """Return the answer to each query; one list that fails spoils only the queries that need it."""
         if (failed := await self._clock(round_)) is not None:
-            return {spec: up_after(failed) if query.measure == "up" else failed for spec, query in asked.items()}
+            return _unanswered(asked, failed)
         books, spoiled = await self._books(list(asked.values()), round_)
         answers: dict[str, PollResult] = {}
         for spec, query in asked.items():
@@ -235,6 +231,11 @@ class StripeSource(NoHistory):
         if "test" in self._kind:
             return Checkup(Grade.WARNING, "key", f"a restricted key; {mode}", "in production set a rk_live_ key")
         return Checkup(Grade.FINE, "key", f"a restricted key; {mode}")
+
+
+def _unanswered(asked: Mapping[str, StripeQuery], failed: PollFailed) -> dict[str, PollResult]:
+    """Return the answers where nothing could be asked."""
+    return {spec: up_after(failed) if query.measure == "up" else failed for spec, query in asked.items()}
 
 
 def _next(kind: objects.Kind[Any], page: objects.List[Any]) -> list[tuple[str, str]]:

@@ -15,16 +15,17 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import uptimerobot_list as listed
-from evaluator.sources.api import ApiClient, AskError, Round, Terms
+from evaluator.sources.api import ApiClient, AskError, Round
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
+from evaluator.sources.api_settings import Terms
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.names import several
 from evaluator.sources.source import NoHistory
 from evaluator.sources.uptimerobot_list import Monitor
 from evaluator.sources.uptimerobot_query import UptimeRobotQuery, UptimeRobotSettings
 from evaluator.sources.uptimerobot_seen import Seen, labels_of
-from evaluator.sources.weather import said, timed_out, up_after
+from evaluator.sources.weather import said, up_after
 
 _parsed = lru_cache(maxsize=4096)(UptimeRobotQuery.model_validate_json)
 _MEND = (
@@ -123,12 +124,7 @@ class UptimeRobotSource(NoHistory):
 
     async def _monitors(self, round_: Round) -> list[Monitor]:
         """Return the list, read now or a moment ago."""
-        try:
-            async with asyncio.timeout_at(round_.deadline):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise AskError(timed_out("UptimeRobot", self._settings.timeout)) from None
-        try:
+        async with round_.holding(self._turn):
             at = asyncio.get_running_loop().time()
             # A tenth of tolerance: polls of the same interval never come at exactly the same distance.
             poor = self._responses and not self._had_responses and self._settings.version == 2
@@ -138,8 +134,6 @@ class UptimeRobotSource(NoHistory):
                 self._read, self._had_responses = at, had
                 self._seen.look(self._list, round_.time)
             return self._list
-        finally:
-            self._turn.release()
 
     async def _fetch(self, round_: Round) -> list[Monitor]:
         """Read the whole list."""

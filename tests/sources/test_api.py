@@ -12,9 +12,10 @@ import pytest
 import trustme
 
 from evaluator.engine.samples import FailureReason, Samples
-from evaluator.sources.api import ApiClient, ApiSettings, AskError, Round, Terms
+from evaluator.sources.api import ApiClient, AskError, Round
 from evaluator.sources.api_limits import FIRST_WAIT, LONGEST_GUESS, LONGEST_WAIT, Budget, Gates, instant, told_to_wait
 from evaluator.sources.api_refusals import complaint, did_you_mean, reason_of_error
+from evaluator.sources.api_settings import ApiSettings, Terms
 from evaluator.sources.weather import up_after
 from evaluator.testing.sources import NOW, run
 from evaluator.testing.wire import Heard, Reply, WireServer, drip, hang
