@@ -30,7 +30,7 @@ def test_payment_events_that_wait_open_and_close_when_they_are_delivered() -> No
         assert watched.values == [0.0], "they may be on their way"
         watched.look_until(watched.rule.tiers[0].limit, within=120)
         incident = watched.opens("P0")
-        assert incident.title == "2 payment events of Stripe were not delivered"
+        assert incident.title == "Payment events that Stripe could not deliver: 2"
         watched.stays_open_while_blind()
         stripe.deliver()
         watched.closes()
