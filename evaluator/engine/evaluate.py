@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from evaluator.engine.alerts import Alert, AlertKey, Finding, State, Verdict, advance, ended, quiet_alert
-from evaluator.engine.missing import FORGET_AFTER, is_missing, missing_verdict
+from evaluator.engine.missing import forgotten_after, is_missing, missing_verdict
 from evaluator.engine.reasons import reason_of
 from evaluator.engine.rows import Reading, newest_of, readings_that_matter, recent
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
@@ -129,8 +129,9 @@ class _Sighted:
         edited = {series: alert.absent for (_, series), alert in self.book.items() if alert.edited and series in newest}
         counted = {series: absent + self.rule.every for series, absent in {**edited, **remembered}.items()}
         counted.update(dict.fromkeys(fresh, 0.0))
+        forget_after = forgotten_after(self.rule)
         for series, absent in counted.items():
-            if absent >= FORGET_AFTER or series in self.samples.gone:
+            if absent >= forget_after or series in self.samples.gone:
                 self.result.absent[series] = None
             elif remembered.get(series) != absent:
                 self.result.absent[series] = absent
@@ -195,8 +196,7 @@ class _Sighted:
             # Under "hold" only its window is left of a quiet series, and that for as long as its samples count.
             quiet = self.rule.no_data.policy is NoDataPolicy.HOLD and alert.state is State.QUIET
             window = (window_size(tier) + SPARE_STEPS + 1) * self.rule.step if quiet else 0.0
-            forget_after = max(FORGET_AFTER, self.rule.no_data.resolve_after, window)
-            if self._absent(alert) >= forget_after:
+            if self._absent(alert) >= max(forgotten_after(self.rule), window):
                 return Cause.FORGOTTEN
         return Cause.JUDGED
 
@@ -220,9 +220,10 @@ class _Sighted:
     def _judge_missing(self, alert: Alert, tier: Tier, *, worse: bool) -> Alert:
         """Judge a series that is not in a good answer, or brings nothing newer."""
         absent = self._absent(alert)
-        alert = replace(alert, absent=absent)
         if alert.sample_at is not None and not is_missing(self.rule, absent):
-            return alert  # An evaluation that brings no newer sample changes nothing.
+            # An evaluation that brings no newer sample changes nothing; where the series is remembered, its count is too.
+            return alert if alert.series in self.remembered else replace(alert, absent=absent)
+        alert = replace(alert, absent=absent)
         if self._is_forgotten(alert):
             return alert
         verdict = missing_verdict(self.rule, absent)
@@ -248,7 +249,8 @@ class _Sighted:
         dated = alert.sample_at is not None and alert.series in self.remembered
         waited_for = dated and self.result.absent.get(alert.series, 0.0) is not None
         if waited_for or _worth_keeping(self.rule, tier, alert, self.now):
-            self.result.alerts[alert.key] = alert
+            if alert != before:
+                self.result.alerts[alert.key] = alert
         elif before is not None:
             self.result.alerts[alert.key] = None
 

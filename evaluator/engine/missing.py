@@ -13,12 +13,25 @@ MISSING_STEPS = 3
 """A series is missing after this many steps (plus the rule's `lag`) of good answers without it."""
 
 FORGET_AFTER = 86_400.0
-"""Seconds of good answers without a series after which it is forgotten (never before `resolve_after`)."""
+"""Seconds of good answers without a series after which it is forgotten; see `forgotten_after`."""
+
+
+def missing_after(rule: Rule) -> float:
+    """Return after how many seconds of good answers without it a series counts as missing."""
+    return MISSING_STEPS * rule.step + rule.lag
 
 
 def is_missing(rule: Rule, absent: float) -> bool:
     """Return whether a series counts as missing after so many seconds of good answers without it."""
-    return absent >= MISSING_STEPS * rule.step + rule.lag
+    return absent >= missing_after(rule)
+
+
+def forgotten_after(rule: Rule) -> float:
+    """Return after how many seconds of good answers without it a series is forgotten.
+
+    Never before `resolve_after`; and what comes once a day must have been missing for a while before it is forgotten.
+    """
+    return max(FORGET_AFTER, rule.no_data.resolve_after, 2 * missing_after(rule))
 
 
 def missing_verdict(rule: Rule, absent: float) -> Verdict:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from evaluator.engine.alerts import Alert, State, Verdict
 from evaluator.engine.evaluate import Cause, Evaluation
+from evaluator.engine.missing import missing_after
 from evaluator.engine.rules import Mode, Rule, Severity
 from evaluator.engine.samples import Series
 from evaluator.incidents.announce import (
@@ -195,7 +196,8 @@ def _news(
 def _blindness(occasion: Occasion, incident: Incident) -> tuple[Incident, Changes]:
     """Tell a person, once, of an incident of which nothing has been known for a day, and say when sight is back."""
     given, changes = occasion.given, Changes()
-    blind = given.now - incident.known_at >= BLIND_TOLD_AFTER
+    # What is told once a day, and late, is not blind in between.
+    blind = given.now - incident.known_at >= max(BLIND_TOLD_AFTER, missing_after(occasion.rule))
     if not blind and incident.blind_told:
         changes.events.append(Event(incident.id, given.now, EventKind.SIGHTED, "its series can be seen again"))
         return replace(incident, blind_told=False), changes

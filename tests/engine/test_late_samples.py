@@ -166,3 +166,47 @@ def test_windows_are_amended_within_their_reach() -> None:
 def test_an_empty_answer_of_dated_samples_changes_nothing() -> None:
     assert evaluate(rule(no_data=NoDataPolicy.BREACH), Samples(at=()), {}, {}, 0.0).alerts == {}
     assert labels(host="web-1") == WEB
+
+
+def daily(policy: NoDataPolicy) -> Story:
+    """Return a story of a metric that comes once a day, with its first sample told, and some more a day later."""
+    query = Query("cloudwatch", "{}", step=float(DAY))
+    story = Story.of(rule(tier(for_=DAY), query=query, every=float(HOUR), no_data=policy, resolve_after=float(HOUR)))
+    for now in range(0, 2 * DAY, HOUR):
+        story.look(now, dated((now // DAY * DAY, HI)))
+    assert story.state() is F
+    return story
+
+
+def test_a_daily_metric_that_is_late_for_a_day_keeps_its_incident() -> None:
+    for policy in NoDataPolicy:
+        story = daily(policy)
+        for now in range(2 * DAY, 3 * DAY + 6 * HOUR, HOUR):
+            story.look(now, dated((DAY, HI)))
+            assert story.state() is F, policy
+        story.look(3 * DAY + 6 * HOUR, dated((3 * DAY, HI)))
+        # Nor does anybody hear that nothing is known of it.
+        assert story.kinds == ["opened"]
+
+
+def test_a_daily_metric_is_missed_before_it_is_forgotten() -> None:
+    story = daily(NoDataPolicy.BREACH)
+    for now in range(2 * DAY, 8 * DAY, HOUR):
+        story.look(now, dated((now // DAY * DAY, LO)))
+    assert story.kinds == ["opened", "resolved", "dropped"]
+    for now in range(8 * DAY, 13 * DAY - HOUR, HOUR):
+        story.look(now, dated((7 * DAY, LO)))
+    assert story.state() is F
+    assert story.kinds == ["opened", "resolved", "dropped", "opened"]
+    for now in range(13 * DAY - HOUR, 13 * DAY + 3 * HOUR, HOUR):
+        story.look(now, dated((7 * DAY, LO)))
+    assert story.state() is Q
+    assert WEB not in story.world.remembered["cpu"]
+
+
+def test_what_is_told_again_writes_no_alert() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    assert len(story.look(60, dated((0, LO))).alerts) == 1
+    changes = story.look(120, dated((0, LO)))
+    assert changes.alerts == {}
+    assert [kept.absent for kept in changes.series.values() if kept] == [60.0]

@@ -260,11 +260,12 @@ class Model:
         if memory.missed < 3 * rule.step + rule.lag:
             return
         policy = rule.no_data.policy
-        if policy is not NoDataPolicy.HOLD and memory.missed >= max(DAY, rule.no_data.resolve_after):
+        day = max(DAY, 2 * (3 * rule.step + rule.lag))
+        if policy is not NoDataPolicy.HOLD and memory.missed >= max(day, rule.no_data.resolve_after):
             self.silence(rule, series, "forgotten", reasons)
             del self.memory[rule.name, series]
             return
-        if policy is NoDataPolicy.HOLD and memory.missed >= DAY:
+        if policy is NoDataPolicy.HOLD and memory.missed >= day:
             self.forget_pending(rule, series)
         said = "unknown"
         if policy is NoDataPolicy.BREACH:
