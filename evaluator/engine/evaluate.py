@@ -221,7 +221,7 @@ class _Sighted:
         """Judge a series that is not in a good answer, or brings nothing newer."""
         absent = self._absent(alert)
         if alert.sample_at is not None and not is_missing(self.rule, absent):
-            # An evaluation that brings no newer sample changes nothing; where the series is remembered, its count is too.
+            # It changes nothing; and where the series is remembered, its count is kept there.
             return alert if alert.series in self.remembered else replace(alert, absent=absent)
         alert = replace(alert, absent=absent)
         if self._is_forgotten(alert):
