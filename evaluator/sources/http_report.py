@@ -87,6 +87,8 @@ def _our_side(fault: Fault) -> str:
         return "correct `ca`, `cert` or `key` of the target; the daemon's user must be able to read them"
     if fault.reason is FailureReason.TIMEOUT:
         return "raise `timeout` or `max_concurrency` of the source, or give slow targets a shorter `timeout`"
-    if fault.reason is FailureReason.REFUSED:
+    if fault.reason is FailureReason.RESET:
+        return "see what this machine is short of: open files (LimitNOFILE of the unit), ports or memory"
+    if fault.reason in (FailureReason.REFUSED, FailureReason.UNAVAILABLE):
         return "see that this machine has a network and a resolver (/etc/resolv.conf), and reaches the `proxy` if any"
     return "correct the target in the settings"

@@ -34,7 +34,8 @@ _MENDS = {
     FailureReason.AUTH: "mend `user` and `password`; pgbouncer.ini: stats_users = evaluator, and its line in auth_file",
     FailureReason.TLS: "mend `sslmode`, `ca`, `cert` and `key` of this source, or client_tls_* in pgbouncer.ini",
     FailureReason.BAD_ANSWER: "mend `url`: it must be PgBouncer's own port, and its database pgbouncer",
-    FailureReason.UNAVAILABLE: "raise max_client_conn in pgbouncer.ini and reload, or end idle clients",
+    FailureReason.UNAVAILABLE: "raise max_client_conn in pgbouncer.ini and reload, or end idle clients; where this "
+    "machine gets no answer or not out, look at its resolver (/etc/resolv.conf) and its routes",
 }
 
 

@@ -47,7 +47,7 @@ SYSTEM_TEXTS = {
     os.strerror(number): number
     for number in (
         *(errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENOENT),
-        *(errno.EADDRNOTAVAIL, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE, errno.EACCES),
+        *(errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE, errno.EACCES),
     )
 }
 """What the operating system says, in whatever language: libpq repeats its words, and not its number."""

@@ -11,14 +11,14 @@ import psycopg
 
 from evaluator.engine.samples import FailureReason, PollFailed
 from evaluator.sources.pgwire import SYSTEM_TEXTS, Refusal, RefusedError
-from evaluator.sources.weather import reason_of, said
+from evaluator.sources.weather import OURS, reason_of, said
 
 FULL = "53300"
 """too_many_connections: of the server, or of a role or a database."""
 NOT_NOW = "57P03"
 """cannot_connect_now: it is starting, stopping or recovering, and lets nobody in."""
 
-_REFUSED = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENOENT})
+_REFUSED = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENOENT})
 _OWN_LIMITS = {"InitializeSessionUserId": "our role", "CheckMyDatabase": "our database"}
 _TEXTS = (
     (re.compile("certificate"), FailureReason.TLS),
@@ -85,6 +85,8 @@ def _of_connecting(error: RefusedError) -> tuple[FailureReason, str]:
         return FailureReason.UNAVAILABLE, f"all connections are in use, and none is left for us: {text}"
     if refusal.sqlstate.startswith("28"):
         return FailureReason.AUTH, f"it does not accept our user and password: {text}"
+    if "unsupported startup parameter" in text:
+        return FailureReason.BAD_ANSWER, "this is a PgBouncer; mend `url`: the server's own address is needed"
     if refusal.sqlstate == "3D000":
         return FailureReason.UNAVAILABLE, f"{text}; mend `database` of this source"
     return FailureReason.UNAVAILABLE, f"it lets nobody in now: {text}" if refusal.sqlstate == NOT_NOW else text
@@ -98,6 +100,8 @@ def _of_libpq(text: str) -> tuple[FailureReason, str]:
             if number in _REFUSED:
                 refused = "nobody listens there" if number in (errno.ECONNREFUSED, errno.ENOENT) else system.lower()
                 return FailureReason.REFUSED, refused
+            if number in OURS:
+                return FailureReason.UNAVAILABLE, f"this machine does not get out: {system.lower()}"
             if number == errno.ETIMEDOUT:
                 return FailureReason.TIMEOUT, "no answer in time"
             return FailureReason.RESET, "the connection broke off"

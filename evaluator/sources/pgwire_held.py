@@ -23,10 +23,9 @@ session has the new one's rights, and the old one never will."""
 class Held:
     """At most one connection, used by one at a time."""
 
-    def __init__(self, parameters: Mapping[str, str], setup: str = "") -> None:
-        """Take what libpq is told, and the statements that each new connection begins with."""
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        """Take what libpq is told."""
         self._parameters = parameters
-        self._setup = setup
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         self._closed = True
@@ -71,10 +70,7 @@ class Held:
             raise psycopg.OperationalError("the source is closed")
         if self._connection is None:
             self.made += 1
-            fresh = await connect(self._parameters)
-            self._connection = fresh
-            if self._setup:
-                await self._guarded(fresh, lambda each: each.execute(self._setup.encode()))
+            self._connection = await connect(self._parameters)
         return await self._guarded(self._connection, work)
 
     async def _guarded(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:

@@ -28,9 +28,6 @@ from evaluator.sources.source import NoHistory
 from evaluator.sources.weather import nobody_there, said, timed_out
 
 _parsed = lru_cache(maxsize=4096)(PostgresQuery.model_validate_json)
-# Nobody may put a function of the same name before the catalogue's, and compiling would cost more than the statement.
-_SETUP = "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = {}"
-_FIRST = "SET search_path = pg_catalog; "
 _SHARE = 0.5
 """Of `timeout`: how long the one statement of all measures may run, so that time is left to ask whether the server
 answers at all, where one of them is slow (a walk through the files of a large database, a lock on a catalogue)."""
@@ -56,9 +53,10 @@ class PostgresSource(NoHistory):
         self._where = settings.where()
         self._secrets = settings.secrets()
         self._longest = settings.timeout * _SHARE
-        self._measures = Held(settings.parameters(), _FIRST + _SETUP.format(max(int(self._longest * 1000), 1)))
+        # Nobody may put a function of the same name before the catalogue's.
+        self._measures = Held(settings.session(self._longest, search_path="pg_catalog"))
         # Own queries may be slow, and must not keep the measures waiting.
-        self._own = Held(settings.parameters(), _SETUP.format(max(int(settings.timeout * 1000), 1)))
+        self._own = Held(settings.session(settings.timeout))
         self._memory = Memory()
         self._extension: tuple[str, str] | None = None
         self._first = ""

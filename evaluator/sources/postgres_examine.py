@@ -26,6 +26,8 @@ _MENDS = {
     FailureReason.TLS: "mend `sslmode`, `ca`, `cert` and `key` of this source, or the server's certificate",
     FailureReason.AUTH: "mend `user` and `password` of this source, or pg_hba.conf of the server",
     FailureReason.BAD_ANSWER: "mend `url` of this source: something else listens there",
+    FailureReason.UNAVAILABLE: "look into the server's log; where this machine gets no answer or not out, at its "
+    "resolver (/etc/resolv.conf) and its routes",
 }
 _NEEDED = 2
 """Connections that polls hold: one for the measures, one for own queries. A third is for `doctor`."""
@@ -58,7 +60,7 @@ async def _look(settings: PostgresSettings, queries: Collection[PostgresQuery], 
     """Connect, and add what is seen."""
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    connection = await connect(settings.parameters())
+    connection = await connect(settings.session(settings.timeout))
     try:
         cursor = await connection.execute(statement(parts([], None)).encode())
         ((facts,),) = await cursor.fetchall()

@@ -72,6 +72,17 @@ class PostgresSettings(ServerSettings):
 
     statement_timeout: Seconds = Field(5.0, description="An own query (`sql`) may run so long on the server.")
 
+    def session(self, longest: float, **more: str) -> dict[str, str]:
+        """Return what libpq is told for a session that can only read, with statements of so many seconds at most.
+
+        These are options of the connection and no SET statements: where a PgBouncer is between, SET would stay on a
+        connection of its pool and spoil it for the applications that get it next. It refuses or ignores options.
+        """
+        # Compiling would cost more than the statements do.
+        told = {"default_transaction_read_only": "on", "jit": "off", **more}
+        told["statement_timeout"] = str(max(int(longest * 1000), 1))
+        return self.parameters() | {"options": " ".join(f"-c {name}={value}" for name, value in told.items())}
+
     def refuse(self, query: "PostgresQuery") -> None:
         """Refuse a time that the whole poll does not have."""
         if (query.statement_timeout or 0.0) > self.timeout:

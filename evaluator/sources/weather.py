@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 
-_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.ENOENT})
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENOENT})
+OURS = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
+"""This machine has no way to anywhere, or no port left: that says nothing of the other side."""
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""The DNS has answered that there is none. Anything else means that it has not answered, and that we are blind."""
 _DOWN = frozenset({FailureReason.REFUSED, FailureReason.TIMEOUT})
 _LONGEST = 300
 
@@ -58,14 +62,18 @@ def reason_of(error: BaseException) -> tuple[FailureReason, str] | None:
                 FailureReason.TLS,
                 f"no TLS connection can be made: {getattr(root, 'reason', None) or 'handshake failed'}",
             )
-        case socket.gaierror():
+        case socket.gaierror() if root.errno in _NO_SUCH_NAME:
             return FailureReason.REFUSED, "the name does not resolve"
+        case socket.gaierror():
+            return FailureReason.UNAVAILABLE, "this machine's resolver has no answer for the name"
         case TimeoutError():
             return FailureReason.TIMEOUT, "no answer in time"
         case ConnectionRefusedError():
             return FailureReason.REFUSED, "nobody listens there"
         case OSError() if root.errno in _UNREACHABLE:
             return FailureReason.REFUSED, (root.strerror or "no route").lower()
+        case OSError() if root.errno in OURS:
+            return FailureReason.UNAVAILABLE, f"this machine does not get out: {(root.strerror or 'no route').lower()}"
         case ConnectionError():
             return FailureReason.RESET, "the connection broke off"
         case OSError() if _is_root(root) and root.errno is not None:

@@ -458,7 +458,11 @@ def test_no_way_to_any_other_machine_is_our_own_blindness(monkeypatch: pytest.Mo
     port = server.url.rpartition(":")[2]
     away = {name: {"url": f"http://192.0.2.{number}:{port}"} for number, name in enumerate("ab", 1)}
     (blind,) = ask(away, {"measure": "up"})
-    assert "network is unreachable" in failed(blind, FailureReason.REFUSED)
+    assert "network is unreachable" in failed(blind, FailureReason.UNAVAILABLE)
+    (mend, *_) = [each.mend for each in examined(away) if each.grade is Grade.WRONG]
+    assert "resolv.conf" in mend
+    (mend, *_) = [each.mend for each in examined({"full": {"url": f"http://198.51.100.1:{port}"}})]
+    assert "LimitNOFILE" in mend
     (mixed,) = ask({**away, "home": {"url": server.url}}, {"measure": "up"})
     assert rows(mixed)["home"] == 1.0
     assert math.isnan(rows(mixed)["a"])

@@ -1,10 +1,12 @@
 """The source `postgres` against a real server, and against bad weather."""
 
 import asyncio
+import errno
 import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -20,10 +22,10 @@ import pytest
 import trustme
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
-from evaluator.sources import pgwire, postgres_query, postgres_statement
+from evaluator.sources import pgwire, pgwire_faults, postgres_query, postgres_statement
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.postgres import PostgresSource
-from evaluator.testing import servers
+from evaluator.testing import poolers, servers
 from evaluator.testing.peers import nobody, peer
 from evaluator.testing.sources import RemoteSourceConformance, build, polled, query, run
 
@@ -1064,3 +1066,49 @@ def test_a_host_that_cannot_be_a_name_does_not_resolve(host: str) -> None:
 def test_a_connection_that_is_idle_is_kept_alive() -> None:
     parameters = postgres_query.PostgresSettings(host="db.internal").parameters()
     assert int(parameters["keepalives_idle"]) < 350
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "late"), FailureReason.UNAVAILABLE),
+        (socket.gaierror(socket.EAI_NONAME, "none"), FailureReason.REFUSED),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), FailureReason.UNAVAILABLE),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), FailureReason.REFUSED),
+    ],
+)
+def test_a_resolver_or_a_network_that_is_gone_is_our_own_blindness(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, reason: FailureReason
+) -> None:
+    def look_up(*_: object, **_more: object) -> Any:  # noqa: ANN401 - as the system's own.
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    up, connections = ask("postgresql://evaluator@db.internal/shop", "up", "connections")
+    assert failure(connections).reason is reason
+    assert (values(up) == [0.0]) if reason is FailureReason.REFUSED else up == connections
+
+
+def test_what_libpq_says_of_our_own_network_is_no_server_that_is_down() -> None:
+    text = f'connection to server at "db" (10.0.0.1), port 5432 failed: {os.strerror(errno.ENETUNREACH)}'
+    failed = pgwire_faults.failure_of(pgwire.RefusedError(text, None), "here")
+    assert failed.reason is FailureReason.UNAVAILABLE
+    assert "this machine does not get out" in failed.message
+
+
+@pytest.mark.parametrize("more", [{}, {"ignore_startup_parameters": "options"}])
+def test_a_pgbouncer_between_is_said_to_be_one_and_its_pool_is_not_spoiled(server: str, more: dict[str, Any]) -> None:
+    with poolers.pgbouncer(server, "postgres", default_pool_size="1", **more) as console:
+        pooled = console.replace("/pgbouncer", "/postgres")
+        up, own = ask(pooled, "up", sql("SELECT count(*) FROM orders"))
+        (first, *_) = examined(pooled)
+        if more:
+            assert values(up) == [1.0]
+        else:
+            assert "this is a PgBouncer" in failure(up).message
+            assert failure(own).reason is FailureReason.BAD_ANSWER
+            assert (first.grade, "this is a PgBouncer" in first.found) == (Grade.WRONG, True)
+        with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as app:
+            for setting, usual in (("default_transaction_read_only", "off"), ("statement_timeout", "0"), ("jit", "on")):
+                assert app.execute(f"SHOW {setting}").fetchall() == [(usual,)]
+            assert app.execute("SHOW search_path").fetchall() == [('"$user", public',)]
