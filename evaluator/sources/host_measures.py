@@ -92,10 +92,8 @@ class Machine:
             if fnmatchcase(name, query.interface):
                 series = series_of({**self._labels, "interface": name})
                 counts[series] = float(sum(getattr(counters, field) for field in fields))
-        per = query.per
-        if per is not None:
-            rates = self._rates.advance(spec, {key: Reading(count, at) for key, count in counts.items()}, at)
-            counts = {series: rate * per for series, rate in rates.items()}
+        if query.per is not None:
+            counts = self._rates.grown(spec, counts, at, query.per)
         return Samples([dict(series) for series in counts], list(counts.values()))
 
     def _swap(self) -> Samples:

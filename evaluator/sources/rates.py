@@ -57,6 +57,11 @@ class Rates:
         self._queries[query] = _Memory(at, kept)
         return rates
 
+    def grown(self, query: str, counts: Mapping[Series, float], at: float, per: float) -> dict[Series, float]:
+        """Return the growth of each count in `per` seconds, all counts being of the instant `at`; see `advance`."""
+        rates = self.advance(query, {series: Reading(count, at) for series, count in counts.items()}, at)
+        return {series: rate * per for series, rate in rates.items()}
+
     def _forget(self, at: float) -> None:
         """Drop the queries that have not been asked for long."""
         old = [query for query, memory in self._queries.items() if at - memory.asked > FORGET_AFTER]

@@ -19,9 +19,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from evaluator.engine import rules
-from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
+from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, series_of
 from evaluator.sources.checkup import Checkup
-from evaluator.sources.rates import Rates, Reading
+from evaluator.sources.rates import Rates
 from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, more_commands, rows
 from evaluator.sources.redis_query import RedisQuery, RedisSettings
 from evaluator.sources.redis_report import GENERAL, more_of, report, unreachable
@@ -169,11 +169,9 @@ class RedisSource(NoHistory):
 
     def _grown(self, spec: str, found: Rows, at: float, per: float) -> Rows:
         """Return the growth of each count in the time that the rule says."""
-        readings: dict[Series, Reading] = {
-            series_of(labels): Reading(value, at) for labels, value in zip(found.labels, found.values, strict=True)
-        }
-        rates = self._rates.advance(spec, readings, at)
-        return Rows([dict(series) for series in rates], [rate * per for rate in rates.values()], found.warnings)
+        counts = dict(zip(map(series_of, found.labels), found.values, strict=True))
+        grown = self._rates.grown(spec, counts, at, per)
+        return Rows([dict(series) for series in grown], list(grown.values()), found.warnings)
 
     def _failure(self, error: Exception) -> PollFailed:
         """Return what an error that spoiled the whole pipeline means."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
 from evaluator.sources.checkup import Checkup, Grade
-from evaluator.sources.rates import Rates, Reading
+from evaluator.sources.rates import Rates
 from evaluator.sources.reader import Health, Reader, RuleHealth, SourceHealth
 from evaluator.sources.self_query import SelfQuery, SelfSettings
 from evaluator.sources.source import NoHistory
@@ -98,8 +98,8 @@ class SelfSource(NoHistory):
 
     def _grown(self, spec: str, counts: Mapping[Series, float], now: float, per: float) -> Samples:
         """Return the growth of each count in the time that the rule says."""
-        rates = self._rates.advance(spec, {series: Reading(count, now) for series, count in counts.items()}, now)
-        return Samples([dict(series) for series in rates], [rate * per for rate in rates.values()])
+        grown = self._rates.grown(spec, counts, now, per)
+        return Samples([dict(series) for series in grown], list(grown.values()))
 
 
 def _of_sources(query: SelfQuery, health: Health, read: Callable[[SourceHealth], float | None]) -> Samples:
