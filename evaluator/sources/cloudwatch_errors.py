@@ -3,12 +3,17 @@
 This module knows AWS' error codes and boto3's exceptions. It never knows what was asked for.
 """
 
+import traceback
 from collections.abc import Iterable
 from typing import Any
+
+import structlog
 
 from evaluator.engine.samples import FailureReason, PollFailed
 from evaluator.sources.cloudwatch_client import THROTTLES, LateError
 from evaluator.sources.weather import reason_of, said, timed_out
+
+log = structlog.get_logger(__name__)
 
 ACTIONS = {
     "GetMetricData": "cloudwatch:GetMetricData",
@@ -71,9 +76,22 @@ def failure_of(error: Exception, where: str, seconds: float, secrets: Iterable[s
             reason, what = known
         case BotoCoreError():
             reason, what = _of_library(error, text)
+        case _ if _is_ours(error):
+            # Nobody else keeps its traceback.
+            log.error("asking AWS broke", exc_info=error)
+            reason, what = FailureReason.INTERNAL, f"a mistake of ours: {type(error).__name__}: {text}"
         case _:
-            reason, what = FailureReason.INTERNAL, f"{type(error).__name__}: {text}"
+            # Where another server answers, botocore looks for what is not there, and says no more than `KeyError`.
+            reason, what = FailureReason.BAD_ANSWER, f"its answer is not what AWS' API promises: {text}"
     return PollFailed(reason, timed_out(where, seconds).message if what == "no answer in time" else f"{where}: {what}")
+
+
+def _is_ours(error: Exception) -> bool:
+    """Return whether an error was raised in code of evaluator, and not in a library."""
+    module = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+    return module.startswith("evaluator.")
 
 
 def code_of(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from structlog.testing import capture_logs
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.cloudwatch import CloudWatchSource
+from evaluator.sources.cloudwatch_answer import samples_of
+from evaluator.sources.cloudwatch_errors import failure_of
 from evaluator.testing.cloudwatch import ACCOUNT, KEY_ID, SECRET, CloudWatch, refused
 from evaluator.testing.servers import free_port
 from evaluator.testing.sources import NOW, build, polled, query, run
@@ -266,3 +270,20 @@ def test_a_poll_that_nobody_waits_for_stops_asking(aws: CloudWatch) -> None:
         return len(aws.wire.log) - before
 
     assert run(story()) <= 1
+
+
+def test_a_mistake_of_ours_is_called_one_and_keeps_its_traceback() -> None:
+    with pytest.raises(TypeError) as caught:
+        samples_of(None, (), frozenset())  # type: ignore[arg-type]  # That is the mistake.
+    mistake = caught.value
+    with capture_logs() as logs:
+        failed = failure_of(mistake, "CloudWatch in eu-west-1", 1.0)
+    assert failed.reason is FailureReason.INTERNAL
+    assert "a mistake of ours" in failed.message
+    assert [entry["exc_info"] for entry in logs] == [mistake]
+    with pytest.raises(KeyError) as caught:
+        os.environ["NO SUCH NAME"]
+    with capture_logs() as logs:
+        failed = failure_of(caught.value, "CloudWatch in eu-west-1", 1.0)
+    assert failed.reason is FailureReason.BAD_ANSWER
+    assert logs == []
