@@ -226,8 +226,10 @@ class Model:
                 verdicts = {}
                 for tier in rule.tiers:
                     window = memory.windows.setdefault(tier.severity, [])
-                    # After the clock was set back, what was seen "later" is not among the last samples.
-                    window[:] = [it for it in window if it[0] < time]
+                    # After the clock was set back, what was seen "later" is not among the last samples; and what was
+                    # too old once does not become young again.
+                    oldest = time - (longest(tier) + 3) * rule.step
+                    window[:] = [it for it in window if oldest <= it[0] < time]
                     window.append((time, row.value))
                     del window[: -longest(tier)]
                     verdicts[tier.severity] = verdict(rule, tier, window, time)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluator.engine.rules import Limit, Mode, Op, Query, Rule, RuleSet, Severity, Tier
+from evaluator.engine.rules import Datapoints, Limit, Mode, Op, Query, Rule, RuleSet, Severity, Tier
 from evaluator.engine.samples import Series
 from evaluator.incidents.deliveries import Action, DeliveryState
 from evaluator.incidents.incident import EventKind
@@ -210,6 +210,18 @@ def test_an_edit_of_every_neither_fills_a_gap_nor_makes_one(before: float, after
     for step in play.steps(happenings):
         play.agree(step)
     assert set(play.real.states().values()) == {"firing"}
+
+
+def test_a_sample_that_was_too_old_is_not_young_again_when_the_clock_is_set_back() -> None:
+    tier = Tier(Severity.P3, Limit(Op.ABOVE, 50.0), datapoints=Datapoints(1, 5))
+    rules = rule_set([Rule("r1", Query("prometheus", '{"expr":"x"}', 60.0), (tier,), every=30.0, service="payments")])
+    breach: dict[Series, float | str] = {SERIES[0]: 60.0}
+    fine: dict[Series, float | str] = {SERIES[0]: 0.0}
+    happenings = (Run(9, (breach, None)), Skip(60), Run(9, (fine, None)), Down(-30), Run(9, (fine, None)))
+    play = Play.of(History(rules, happenings))
+    for step in play.steps(happenings):
+        play.agree(step)
+    assert play.real.states() == {}
 
 
 @TRIED
