@@ -281,9 +281,9 @@ def test_a_mistake_of_ours_is_called_one_and_keeps_its_traceback() -> None:
     assert failed.reason is FailureReason.INTERNAL
     assert "a mistake of ours" in failed.message
     assert [entry["exc_info"] for entry in logs] == [mistake]
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(KeyError) as unread:
         os.environ["NO SUCH NAME"]
     with capture_logs() as logs:
-        failed = failure_of(caught.value, "CloudWatch in eu-west-1", 1.0)
+        failed = failure_of(unread.value, "CloudWatch in eu-west-1", 1.0)
     assert failed.reason is FailureReason.BAD_ANSWER
     assert logs == []
