@@ -374,6 +374,26 @@ def test_our_own_budget_leaves_the_limit_to_payments(stripe: Stripe) -> None:
     assert len(stripe.asked) <= 6
 
 
+def test_whether_it_is_up_waits_for_no_poll_that_hangs(stripe: Stripe) -> None:
+    stripe.wire.forecast(hang(), None)
+    source = made(stripe, timeout="1s")
+
+    async def both() -> list[list[PollResult]]:
+        await source.open()
+        try:
+            long = asyncio.create_task(source.poll(asked(CHARGE_RATIO), NOW))
+            while not stripe.wire.log:
+                await asyncio.sleep(0.01)
+            up = await source.poll(asked({"measure": "up"}), NOW)
+            return [await long, up]
+        finally:
+            await source.close()
+
+    (slow,), (up,) = run(both())
+    failed(slow, FailureReason.TIMEOUT)
+    assert value(up) == 1.0
+
+
 def test_a_429_is_not_asked_again(stripe: Stripe, clock: Clock) -> None:
     stripe.most = 0
     source = made(stripe)
