@@ -28,7 +28,6 @@ from evaluator.sources.reader import SELF
 _ALWAYS = ("console", "pagerduty")
 """Notifiers that exist without being declared."""
 _SHORTEST_SECRET = 4
-_TIERS = ("P0", "P1", "P2", "P3")
 
 Entry = TypeVar("Entry", SourceEntry, NotifierEntry)
 

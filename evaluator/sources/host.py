@@ -35,7 +35,6 @@ class HostSource(NoHistory):
 
     def __init__(self, name: str, settings: HostSettings) -> None:
         """Take the settings; nothing is started before the first poll."""
-        self._name = name
         self._timeout = settings.timeout
         self._labels = {} if settings.host is None else {"host": settings.host}
         self._machine = Machine(self._labels)

@@ -45,9 +45,8 @@ class PgBouncerSource(NoHistory):
     Settings: ClassVar[type[BaseModel]] = PgBouncerSettings
     Query: ClassVar[type[BaseModel]] = PgBouncerQuery
 
-    def __init__(self, name: str, settings: PgBouncerSettings) -> None:
+    def __init__(self, name: str, settings: PgBouncerSettings) -> None:  # noqa: ARG002 - as every source is made.
         """Take the settings; nothing is connected before the first poll."""
-        self._name = name
         self._settings = settings
         self._where = settings.where()
         self._secrets = settings.secrets()

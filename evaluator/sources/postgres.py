@@ -46,9 +46,8 @@ class PostgresSource(NoHistory):
     Settings: ClassVar[type[BaseModel]] = PostgresSettings
     Query: ClassVar[type[BaseModel]] = PostgresQuery
 
-    def __init__(self, name: str, settings: PostgresSettings) -> None:
+    def __init__(self, name: str, settings: PostgresSettings) -> None:  # noqa: ARG002 - as every source is made.
         """Take the settings; nothing is connected before the first poll."""
-        self._name = name
         self._settings = settings
         self._where = settings.where()
         self._secrets = settings.secrets()

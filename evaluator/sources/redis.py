@@ -39,12 +39,11 @@ class RedisSource(NoHistory):
     Settings: ClassVar[type[BaseModel]] = RedisSettings
     Query: ClassVar[type[BaseModel]] = RedisQuery
 
-    def __init__(self, name: str, settings: RedisSettings) -> None:
+    def __init__(self, name: str, settings: RedisSettings) -> None:  # noqa: ARG002 - as every source is made.
         """Take the settings; nothing is connected before the first poll."""
         url = settings.url.get_secret_value()
         parts = urlsplit(url)
         password = None if settings.password is None else settings.password.get_secret_value()
-        self._name = name
         self._settings = settings
         self._where = place(url)
         self._secrets = [each for each in (password, parts.password, unquote(parts.password or "")) if each]

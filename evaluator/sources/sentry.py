@@ -48,10 +48,9 @@ class SentrySource:
     Settings: ClassVar[type[BaseModel]] = SentrySettings
     Query: ClassVar[type[BaseModel]] = SentryQuery
 
-    def __init__(self, name: str, settings: SentrySettings) -> None:
+    def __init__(self, name: str, settings: SentrySettings) -> None:  # noqa: ARG002 - as every source is made.
         """Take the settings; nothing is connected before the first poll."""
         token = settings.token.get_secret_value()
-        self._name = name
         self._settings = settings
         terms = Terms(
             name="Sentry",

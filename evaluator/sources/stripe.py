@@ -54,7 +54,7 @@ class StripeSource(NoHistory):
     Settings: ClassVar[type[BaseModel]] = StripeSettings
     Query: ClassVar[type[BaseModel]] = StripeQuery
 
-    def __init__(self, name: str, settings: StripeSettings) -> None:
+    def __init__(self, name: str, settings: StripeSettings) -> None:  # noqa: ARG002 - as every source is made.
         """Take the settings; nothing is connected before the first poll."""
         key = settings.token.get_secret_value()
         self._settings = settings

@@ -44,10 +44,9 @@ class UptimeRobotSource(NoHistory):
     Settings: ClassVar[type[BaseModel]] = UptimeRobotSettings
     Query: ClassVar[type[BaseModel]] = UptimeRobotQuery
 
-    def __init__(self, name: str, settings: UptimeRobotSettings) -> None:
+    def __init__(self, name: str, settings: UptimeRobotSettings) -> None:  # noqa: ARG002 - as every source is made.
         """Take the settings; nothing is connected before the first poll."""
         token = settings.token.get_secret_value()
-        self._name = name
         self._settings = settings
         self._token = token
         headers = {"Authorization": f"Bearer {token}"} if settings.version == 3 else {}
