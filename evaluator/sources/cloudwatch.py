@@ -6,6 +6,7 @@ and a period that was read is not paid for twice. It never judges a value; the n
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -59,8 +60,11 @@ class CloudWatchSource:
         talk, throttled = Talk(), self._aws.throttled
         plan = await self._reader.plan(metrics, talk, until)
         answers = await self._current(plan, now, talk, until)
-        gone = await self._gone(answers, until)
-        results: dict[str, PollResult] = {spec: _result(spec, plan, answers, gone) for spec in metrics}
+        silent = _silent(answers)
+        ended = await self._instances.ended(set(silent.values()), until) if silent else set()
+        gone = frozenset(item.labels for item, instance in silent.items() if instance in ended)
+        notes = {item: note for item, instance in silent.items() if (note := self._instances.note(instance))}
+        results: dict[str, PollResult] = {spec: _result(spec, plan, answers, gone, notes) for spec in metrics}
         if len(metrics) < len(asked):
             up = await self._up(talk, until)
             results |= {spec: up for spec in asked if spec not in metrics}
@@ -114,19 +118,6 @@ class CloudWatchSource:
         self._read = kept | good
         return {item: fresh.get(item) or known[item] for item in items}
 
-    async def _gone(self, answers: Mapping[Item, tuple[float, Answer]], until: float) -> frozenset[Series]:
-        """Return the series of instances that EC2 knows to have ended."""
-        silent: dict[Series, str] = {}
-        for item, (edge, answer) in answers.items():
-            instance = _instance(item)
-            newest = max((row[-1][0] for row in answer.points.values() if row), default=0.0)
-            if instance is not None and answer.failed is None and newest <= edge - _QUIET_PERIODS * item.period:
-                silent[item.labels] = instance
-        if not silent:
-            return frozenset()
-        ended = await self._instances.ended(set(silent.values()), until)
-        return frozenset(labels for labels, instance in silent.items() if instance in ended)
-
     async def _up(self, talk: Talk, until: float) -> PollResult:
         """Return whether the API answers, as this poll has seen it, else by a call that costs nothing."""
         if not talk.answered and not talk.errors:
@@ -151,6 +142,17 @@ def _knock(client: Any) -> None:  # noqa: ANN401  # A client of boto3.
         raise DistrustedError("its answer has no list of metrics")
 
 
+def _silent(answers: Mapping[Item, tuple[float, Answer]]) -> dict[Item, str]:
+    """Return the items of EC2 instances that may have ended, with their instances: their points have stopped."""
+    silent: dict[Item, str] = {}
+    for item, (edge, answer) in answers.items():
+        instance = _instance(item)
+        newest = max((row[-1][0] for row in answer.points.values() if row), default=0.0)
+        if instance is not None and answer.failed is None and newest <= edge - _QUIET_PERIODS * item.period:
+            silent[item] = instance
+    return silent
+
+
 def _instance(item: Item) -> str | None:
     """Return the instance that an item is of: without it there would be no such series."""
     if item.account is not None or not item.metrics:
@@ -159,16 +161,25 @@ def _instance(item: Item) -> str | None:
     return instance_of(item.labels) if ours else None
 
 
-def _result(spec: str, plan: Plan, answers: Mapping[Item, tuple[float, Answer]], gone: frozenset[Series]) -> PollResult:
+def _result(
+    spec: str,
+    plan: Plan,
+    answers: Mapping[Item, tuple[float, Answer]],
+    gone: frozenset[Series],
+    notes: Mapping[Item, str],
+) -> PollResult:
     """Return the answer to one query."""
     if spec in plan.failed:
         return plan.failed[spec]
     mine = [(item, answers[item][1]) for item in plan.items[spec]]
-    return samples_of(mine, plan.warnings[spec], gone)
+    result = samples_of(mine, plan.warnings[spec], gone)
+    if not notes or isinstance(result, PollFailed):
+        return result
+    return replace(result, notes={item.labels: notes[item] for item in plan.items[spec] if item in notes})
 
 
 def _warned(result: PollResult, text: str) -> PollResult:
     """Return an answer with one more warning."""
     if isinstance(result, PollFailed):
         return result
-    return Samples(result.labels, result.values, result.at, result.gone, (*result.warnings, text))
+    return replace(result, warnings=(*result.warnings, text))

@@ -24,6 +24,15 @@ PRICE = 0.01 / 1000
 """Dollars for a metric requested by GetMetricData (https://aws.amazon.com/cloudwatch/pricing/)."""
 DEAR = 50.0
 """Dollars a month from which on a warning is due."""
+_REACH = "see that `region` (or `endpoint_url`) is right, and that a firewall or a proxy lets this machine reach AWS"
+_MENDS = {
+    FailureReason.BAD_QUERY: "mend the query of the rule",
+    FailureReason.TOO_BIG: "mend the query of the rule",
+    FailureReason.RATE_LIMITED: "try again; if it stays so, ask for fewer metrics, or AWS for a higher quota",
+    FailureReason.UNAVAILABLE: "try again; https://health.aws.amazon.com says whether AWS has trouble",
+    FailureReason.BAD_ANSWER: "see that `endpoint_url`, or a proxy, leads to AWS",
+}
+"""How to mend what is neither a credential nor a permission; else it was not reached."""
 _MONTH = 30 * 86_400.0
 _PERIODS = 12
 _CHOOSE_PERIOD = "a period shorter than the metric's own costs more and says no more"
@@ -106,7 +115,7 @@ class Examination:
         if denied is not None and not answers:
             checks = []
         checks += [each for spec, query in queries.items() for each in self._query(spec, query, plan, answers)]
-        return checks + ([self._cost(items)] if queries else [])
+        return checks + ([self._cost(items, len(plan.failed))] if queries else [])
 
     def _query(self, spec: str, query: CloudWatchQuery, plan: Plan, answers: Mapping[Item, Answer]) -> list[Checkup]:
         """Say what is wrong with the query of a rule."""
@@ -130,13 +139,15 @@ class Examination:
             return [Checkup(Grade.WARNING, subject, found, f'write `period = "{own}"`: {_CHOOSE_PERIOD}')]
         return []
 
-    def _cost(self, items: Sequence[Item]) -> Checkup:
-        """Reckon what a month costs."""
+    def _cost(self, items: Sequence[Item], unknown: int) -> Checkup:
+        """Reckon what a month costs; of some queries it is unknown what they would ask for."""
         metrics = {(metric, item.account, item.period) for item in items for _, metric in item.metrics}
         dollars = sum(_MONTH / period * PRICE for _, _, period in metrics)
         found = f"{len(metrics)} metrics, each asked for once in its period: about ${dollars:.2f} a month"
         if any(item.many for item in items):
             found += ", and what SEARCH and SELECT find"
+        if unknown:
+            found += f", without {unknown} of the queries, whose metrics are not known"
         if dollars <= DEAR:
             return Checkup(Grade.FINE, "cost", found)
         return Checkup(Grade.WARNING, "cost", found, "ask for fewer metrics, or for longer periods (`period`)")
@@ -164,9 +175,7 @@ class Examination:
     @staticmethod
     def _refused(action: str, failed: PollFailed, grade: Grade, subject: str = "") -> Checkup:
         """Say that something was refused, and how to grant it."""
-        mend = f"see whether {failed.reason.value.replace('_', ' ')} is over"
+        mend = _MENDS.get(failed.reason, _REACH)
         if failed.reason is FailureReason.AUTH:
             mend = f"attach this policy to the role or user: {policy(action)}"
-        if failed.reason in (FailureReason.BAD_QUERY, FailureReason.TOO_BIG):
-            mend = "mend the query of the rule"
         return Checkup(grade, subject or f"permission {action}", failed.message, mend)

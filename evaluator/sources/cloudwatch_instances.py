@@ -13,6 +13,7 @@ from typing import Any
 from evaluator.engine.samples import Series
 from evaluator.sources.cloudwatch_client import Aws, LateError
 from evaluator.sources.cloudwatch_errors import DENIALS, code_of
+from evaluator.sources.weather import said
 
 NAMESPACES = frozenset({"AWS/EC2", "CWAgent"})
 """Where `InstanceId` is that of an EC2 instance."""
@@ -66,17 +67,23 @@ class Instances:
         """Know none yet."""
         self._aws = aws
         self._ended: dict[str, None] = {}
-        self._looked: dict[str, float] = {}
+        self._looked: dict[str, tuple[float, str]] = {}
+        """When each was looked at, on the loop's clock, and its state."""
         self._not_before = 0.0
 
     async def ended(self, ids: Collection[str], until: float) -> set[str]:
         """Return which of these have ended, as far as EC2 says so. It never raises for the weather."""
         now = asyncio.get_running_loop().time()
-        self._looked = {each: at for each, at in self._looked.items() if now - at < _AGAIN}
+        self._looked = {each: looked for each, looked in self._looked.items() if now - looked[0] < _AGAIN}
         due = sorted(each for each in ids if each not in self._ended and each not in self._looked)
         if due and now >= self._not_before:
             await self._look(due, now, until)
         return {each for each in ids if each in self._ended}
+
+    def note(self, instance: str) -> str | None:
+        """Return what EC2 says of an instance that was asked for within the last minute, for a person."""
+        looked = self._looked.get(instance)
+        return None if looked is None or not looked[1] else f"EC2 says that it is {said(looked[1])}"
 
     async def _look(self, due: Collection[str], now: float, until: float) -> None:
         """Ask EC2."""
@@ -91,7 +98,7 @@ class Instances:
                 # Without the permission it would be asked in vain; everything else is worth another minute.
                 self._not_before = now + (_DENIED if code_of(error) in DENIALS else _AGAIN)
                 return
-            self._looked.update(dict.fromkeys(some, now))
+            self._looked.update({each: (now, answer.get(each, "")) for each in some})
             if len(self._ended) > _REMEMBERED:
                 self._ended.clear()
             self._ended.update({each: None for each, state in answer.items() if state == ENDED})

@@ -483,6 +483,10 @@ def test_a_terminated_instance_is_gone_and_a_stopped_one_is_not(aws: CloudWatch)
 
     first, second = run(story())
     assert first.gone == second.gone == {(("InstanceId", host),) for host in (WEB_1, third)}
+    # Of those that are not gone a person is told what EC2 says.
+    assert first.notes[("InstanceId", WEB_2),] == "EC2 says that it is stopped"
+    assert first.notes[("InstanceId", forth),] == "EC2 says that it is shutting-down"
+    assert not any(("InstanceId", "i-0123456789abcdef4") in series for series in first.notes)
     assert {row["InstanceId"] for row in first.labels} == {WEB_2, forth, "i-0123456789abcdef4"}
     # The second question is about those that are left of the first; nothing is asked again within a minute.
     assert len(aws.calls("DescribeInstances")) == 2

@@ -18,7 +18,7 @@ from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.cloudwatch import CloudWatchSource
 from evaluator.sources.cloudwatch_answer import samples_of
 from evaluator.sources.cloudwatch_errors import failure_of
-from evaluator.testing.cloudwatch import ACCOUNT, KEY_ID, SECRET, CloudWatch, refused
+from evaluator.testing.cloudwatch import ACCOUNT, KEY_ID, SECRET, CloudWatch, refused, settings_at
 from evaluator.testing.servers import free_port
 from evaluator.testing.sources import NOW, build, polled, query, run
 
@@ -201,6 +201,15 @@ def test_the_doctor_says_what_is_wrong_with_a_query(aws: CloudWatch) -> None:
     )
     grades = [each.grade for subject, each in found.items() if subject.startswith("query")]
     assert grades == [Grade.WRONG, Grade.WARNING, Grade.WARNING]
+
+
+def test_the_doctor_says_where_aws_cannot_be_reached() -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    found = examined(settings_at(nobody), CPU)
+    wrong = [each for each in found.values() if each.grade is Grade.WRONG]
+    assert wrong
+    assert all("a firewall or a proxy" in each.mend for each in wrong)
+    assert "without 1 of the queries" in found["cost"].found
 
 
 def test_the_doctor_says_who_is_not_known(aws: CloudWatch) -> None:
