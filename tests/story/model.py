@@ -214,6 +214,7 @@ class Model:
         memory = self.memory.setdefault((rule.name, series), Memory())
         memory.missed = 0.0
         rows = [row for row in answer.rows if row.series == series]
+        self.take_late(rule, rows, memory, self.newest.get((rule.name, series), -math.inf))
         for row in sorted(rows, key=lambda row: slot if row.at is None else row.at):
             time = slot if row.at is None else row.at
             if row.at is not None:
@@ -237,6 +238,15 @@ class Model:
             self.forget_quiet_windows(rule, series, memory)
             breaching -= {(tier.severity, series) for tier in rule.tiers}
             breaching |= {(severity, series) for severity, said in verdicts.items() if said == "breach"}
+
+    def take_late(self, rule: Rule, rows: list[Row], memory: Memory, mark: float) -> None:
+        """Let samples that were passed over, and come now, be among the last ones."""
+        for row in rows:
+            for tier in rule.tiers:
+                window = memory.windows.get(tier.severity, [])
+                if window and row.at is not None and row.at <= mark and not math.isnan(row.value):
+                    window[:] = sorted({**dict(window), row.at: row.value}.items())
+                    del window[: -longest(tier)]
 
     def forget_quiet_windows(self, rule: Rule, series: Series, memory: Memory) -> None:
         """Keep no samples of what is quiet and has none beyond its limit: a window begins with a sample that has."""

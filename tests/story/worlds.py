@@ -220,8 +220,8 @@ no_data = st.sampled_from(
 def rules(draw: st.DrawFn, name: str, late: frozenset[str] = frozenset()) -> Rule:
     """One rule of this name.
 
-    Late samples do not go with windows here: a series that was quiet has no row, so what its old samples were is only
-    known as far as they are told again.
+    Late samples do not go with `recover.datapoints` here: a series that was quiet has no row, so how many samples it
+    had before is only known as far as they are told again.
     """
     severities = draw(st.sets(st.sampled_from(list(Severity)), min_size=1, max_size=4))
     spec = f'{{"expr":"{name}-{draw(st.integers(0, 1))}"}}'
@@ -229,7 +229,7 @@ def rules(draw: st.DrawFn, name: str, late: frozenset[str] = frozenset()) -> Rul
     return Rule(
         name=name,
         query=Query("prometheus", spec, draw(st.sampled_from([0.0, 0.0, 60.0]))),
-        tiers=tuple(_alone(draw(tiers(severity)), name in late) for severity in sorted(severities)),
+        tiers=tuple(_without_past(draw(tiers(severity)), name in late) for severity in sorted(severities)),
         every=every,
         service=draw(st.sampled_from(["infrastructure", "payments"])),
         lag=draw(st.sampled_from([0.0, 0.0, 60.0])),
@@ -240,9 +240,9 @@ def rules(draw: st.DrawFn, name: str, late: frozenset[str] = frozenset()) -> Rul
     )
 
 
-def _alone(tier: Tier, late: bool) -> Tier:
-    """Return the tier as it looks at one sample at a time, if its samples come late."""
-    return replace(tier, datapoints=None, recover=replace(tier.recover, datapoints=None)) if late else tier
+def _without_past(tier: Tier, late: bool) -> Tier:
+    """Return the tier as it needs no number of samples to recover, if its samples come late."""
+    return replace(tier, recover=replace(tier.recover, datapoints=None)) if late else tier
 
 
 @st.composite
