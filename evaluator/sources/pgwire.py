@@ -11,6 +11,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,18 +110,28 @@ async def _addresses(host: str) -> dict[str, str]:
     """Return the addresses of a host as libpq takes them: it would block the loop while it asks for them itself."""
     if host.startswith("/"):
         return {}
+    each = await _look_up(host)
+    return {"host": ",".join([host] * len(each)), "hostaddr": ",".join(each)}
+
+
+async def addresses_of(host: str) -> tuple[str, ...]:
+    """Return where a name points now; nothing for the folder of a socket, and where the resolver has no answer."""
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except UnicodeError:
-            # A label that is longer than 63 letters, or empty.
-            raise socket.gaierror(socket.EAI_NONAME, "no name") from None
-        each = list(dict.fromkeys(str(address[4][0]) for address in found))
-        return {"host": ",".join([host] * len(each)), "hostaddr": ",".join(each)}
-    return {"hostaddr": host}
+        return () if host.startswith("/") else await _look_up(host)
+    except OSError:
+        return ()
+
+
+async def _look_up(host: str) -> tuple[str, ...]:
+    """Return the addresses of a host; raise `socket.gaierror` where it has none."""
+    with suppress(ValueError):
+        return (str(ipaddress.ip_address(host)),)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        # A label that is longer than 63 letters, or empty.
+        raise socket.gaierror(socket.EAI_NONAME, "no name") from None
+    return tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
 
 async def _attempt(parameters: Mapping[str, str], *, trace: bool) -> Connection:

@@ -22,7 +22,7 @@ import pytest
 import trustme
 
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
-from evaluator.sources import pgwire, pgwire_faults, postgres_query, postgres_statement
+from evaluator.sources import pgwire, pgwire_faults, pgwire_held, postgres_query, postgres_statement
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.postgres import PostgresSource
 from evaluator.testing import poolers, servers
@@ -132,7 +132,19 @@ class TestConformance(RemoteSourceConformance):
 def sessions(url: str, *urls: str) -> Iterator[list[psycopg.Connection]]:
     """Hold a connection to each address."""
     with ExitStack() as stack:
-        yield [stack.enter_context(psycopg.connect(each, autocommit=True)) for each in (url, *urls)]
+        yield [stack.enter_context(connected(each)) for each in (url, *urls)]
+
+
+def connected(url: str) -> psycopg.Connection:
+    """Connect; the server may still be ending the sessions of the test before."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return psycopg.connect(url, autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def soon(look: Callable[[], PollResult], wanted: Callable[[list[float]], bool]) -> list[float]:
@@ -1112,3 +1124,29 @@ def test_a_pgbouncer_between_is_said_to_be_one_and_its_pool_is_not_spoiled(serve
             for setting, usual in (("default_transaction_read_only", "off"), ("statement_timeout", "0"), ("jit", "on")):
                 assert app.execute(f"SHOW {setting}").fetchall() == [(usual,)]
             assert app.execute("SHOW search_path").fetchall() == [('"$user", public',)]
+
+
+def test_a_name_that_points_to_another_server_by_now_is_followed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = ["127.0.0.1"]
+
+    async def look_up(_host: str) -> tuple[str, ...]:
+        return tuple(where)
+
+    async def story(url: str) -> list[float]:
+        source = build(PostgresSource, {"url": url, "timeout": "3s"})
+        await source.open()
+        made = []
+        # A look takes two polls: one begins it, the next hears of it.
+        for address in ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.9", "127.0.0.9", "127.0.0.9"):
+            where[:] = [address]
+            await source.poll(asked("up"), 0.0)
+            await asyncio.sleep(0)
+            made.append(source.usage()["connections"])  # type: ignore[attr-defined]  # It is `Metered`.
+        await source.close()
+        return made
+
+    monkeypatch.setattr(pgwire_held, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(pgwire, "_look_up", look_up)
+    made: list[float] = run(story(monitor(server).replace("127.0.0.1", "db.internal")))
+    assert made[:4] == [1.0] * 4
+    assert made[-1] > 1.0
