@@ -98,6 +98,10 @@ def nobody() -> int:
 
 
 def http(body: bytes, status: str = "200 OK", *, kind: str = "application/json", length: int | None = None) -> bytes:
-    """Return an HTTP response as bytes; `length` is what its head promises, where that is not the truth."""
+    """Return an HTTP response as bytes; `length` is what its head promises, where that is not the truth.
+
+    It says that the connection ends with it, as it does: a client would use it again, and meet the end of it by chance.
+    """
     promised = len(body) if length is None else length
-    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {promised}\r\n\r\n".encode() + body
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {promised}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
