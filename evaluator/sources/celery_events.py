@@ -18,6 +18,8 @@ from evaluator.sources.celery_tally import Tally
 
 _WAKE = 0.3
 """Seconds between two looks at whether the thread shall end."""
+_SUBSCRIBES = 0.1
+"""Seconds after which a subscription of ours surely reached the broker."""
 _SHORTEST, _LONGEST = 1.0, 30.0
 """Seconds between two attempts to connect; they double."""
 _HEARTBEAT = 20.0
@@ -88,6 +90,9 @@ class Listener:
         renewed, alive, tasks = self._renewed, time.monotonic(), self._scope == _EVERYTHING
         try:
             with self._broker.connection(heartbeat=_HEARTBEAT) as connection, self._consumer(connection):
+                with suppress(TimeoutError):
+                    # kombu on Redis subscribes only when it is first asked for messages.
+                    connection.drain_events(timeout=_SUBSCRIBES)
                 alive = time.monotonic()
                 self.failed, self.connected = None, True
                 self._tally.listening(alive, tasks=tasks)

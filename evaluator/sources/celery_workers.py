@@ -20,6 +20,8 @@ _FULL = 60.0
 """Seconds between two broadcasts on RabbitMQ that wait for workers that nobody knows yet."""
 _FORGET = 3600.0
 """Seconds after which a worker that is silent is forgotten."""
+_MOST = 5_000
+"""Workers that are remembered for longer than that."""
 
 
 class _EnoughError(Exception):
@@ -120,7 +122,8 @@ class Crew:
     online: frozenset[str] = frozenset()
     reached: int | None = None
     full: float = float("-inf")
-    silent: dict[str | None, float] = field(default_factory=dict)
+    silent: dict[str | None, list[float]] = field(default_factory=dict)
+    """For each queue, or all: since when there are one, two... silent workers."""
 
     def expected(self, at: float, consumers: int) -> int | None:
         """Return how many answers to wait for; `None`: as many as come, since it is time to look for new ones."""
@@ -133,10 +136,15 @@ class Crew:
         """Note who answered the call, and who sent a heartbeat of late."""
         for name, queues in roll.queues.items():
             self.known[name] = _Known(queues, at)
-        for name in [name for name, worker in self.known.items() if at - worker.at > max(_FORGET, self.patience)]:
-            del self.known[name]
+        for name in beating & self.known.keys():
+            self.known[name].at = at
         self.online = frozenset(roll.queues) | beating
         self.reached = roll.reached
+        if self.reached is not None and self.reached > len(self.online) and len(self.known) < _MOST:
+            # Somebody is silent, and what it consumes must not be forgotten.
+            return
+        for name in [name for name, worker in self.known.items() if at - worker.at > max(_FORGET, self.patience)]:
+            del self.known[name]
 
     def queues(self) -> set[str]:
         """Return all queues that workers consume, or did."""
@@ -160,24 +168,36 @@ class Crew:
         missing = max(0, self.reached - len(self.online))
         if queue is None:
             return self._patient(queue, seen, seen + missing, at)
-        asleep = [name for name, worker in self.known.items() if name not in self.online and queue in worker.queues]
-        if missing and not seen and not asleep and not self.known:
+        if missing and not seen and not self.known:
             what = f"{missing} connected and silent, so nobody can say whether they consume {queue}"
             return PollFailed(FailureReason.UNAVAILABLE, f"workers: {what}")
-        return self._patient(queue, seen, seen + min(missing, len(asleep)), at)
+        return self._patient(queue, seen, seen + min(missing, len(self._asleep(queue))), at)
 
     def _queues(self, name: str) -> frozenset[str]:
         """Return the queues of a worker, none where it never answered."""
         worker = self.known.get(name)
         return frozenset() if worker is None else worker.queues
 
-    def _patient(self, scope: str | None, seen: int, connected: int, at: float) -> tuple[int, str]:
-        """Return the workers that count: those that are connected and silent do for a while."""
-        if connected <= seen:
-            self.silent.pop(scope, None)
-            return connected, ""
-        since = self.silent.setdefault(scope, at)
-        words = f"{connected - seen} connected and silent (busy in the pool `solo`, or stuck)"
-        if at - since > self.patience:
-            return seen, f"{words} for longer than `patience`: not counted"
-        return connected, words
+    def _asleep(self, queue: str | None) -> list[_Known]:
+        """Return the workers that answered once, and are not known to be online now."""
+        return [
+            worker
+            for name, worker in self.known.items()
+            if name not in self.online and (queue is None or queue in worker.queues)
+        ]
+
+    def _patient(self, queue: str | None, seen: int, connected: int, at: float) -> tuple[int, str]:
+        """Return the workers that count: those that are connected and silent do for a while.
+
+        Who was heard of late counts as long as that is: of several busy ones, some worker is always silent. Of the
+        others nobody knows who they are, so these count from when there was one silent worker more than before.
+        """
+        silent, since = max(0, connected - seen), self.silent.setdefault(queue, [])
+        since[:] = [*since[max(0, len(since) - silent) :], *[at] * (silent - len(since))]
+        if not silent:
+            return seen, ""
+        named = sum(1 for worker in self._asleep(queue) if at - worker.at <= self.patience)
+        counted = min(silent, named + sum(1 for each in since if at - each <= self.patience))
+        words = f"{silent} connected and silent (busy in the pool `solo`, or stuck)"
+        late = f", {silent - counted} of them for longer than `patience`: not counted" if counted < silent else ""
+        return seen + counted, words + late

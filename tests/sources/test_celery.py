@@ -1,6 +1,7 @@
 """The source `celery` on a Redis broker, with real workers and a real beat, and against bad weather."""
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -20,7 +21,7 @@ from evaluator.sources import celery_checkup, celery_events, celery_query, celer
 from evaluator.sources.celery import CelerySource
 from evaluator.sources.celery_broker import Broker
 from evaluator.sources.celery_query import CelerySettings
-from evaluator.sources.celery_workers import Crew
+from evaluator.sources.celery_workers import Crew, Roll
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.testing import brokers, servers
 from evaluator.testing.peers import nobody
@@ -169,6 +170,36 @@ def test_workers_that_never_say_what_they_consume_are_not_said_to_be_missing() -
     assert on_rabbitmq.count("x", {"celery": 1, "x": 0}, 0.0) == (0, "")
 
 
+def online(crew: Crew, queue: str | None, at: float, **consumers: int) -> int:
+    found = crew.count(queue, consumers, at)
+    assert not isinstance(found, PollFailed), found
+    return found[0]
+
+
+def test_of_several_busy_solo_workers_each_has_its_own_patience() -> None:
+    """Some of them are always silent; when all are, that is no outage as long as each was heard of late."""
+    crew = Crew(900.0)
+    everybody = {name: frozenset({"celery"}) for name in "abc"}
+    crew.muster(Roll(everybody, 3), set(), 0.0)
+    for at in range(0, 3600, 60):
+        awake = {name: queues for name, queues in everybody.items() if "abc"[at // 600 % 3] != name}
+        crew.muster(Roll(awake, 3), set(), float(at))
+        assert online(crew, "celery", at) == online(crew, None, at) == 3
+    crew.muster(Roll({}, 3), set(), 3700.0)
+    assert online(crew, None, 3700) == online(crew, "celery", 3700) == 3
+    # On RabbitMQ, which counts consumers.
+    crew.muster(Roll({}, None), set(), 3700.0)
+    assert online(crew, "celery", 3700, celery=3) == online(crew, None, 3700, celery=3) == 3
+    # Nobody is heard for longer than that.
+    for now in (4700.0, 9000.0):
+        crew.muster(Roll({}, 3), set(), now)
+        assert online(crew, None, now) == online(crew, "celery", now) == 0
+    # Another one, that took a long task before it ever answered, while those are gone.
+    for now, count in ((9050.0, 0), (9100.0, 1), (9900.0, 1), (10100.0, 0)):
+        crew.muster(Roll({}, 0 if now < 9100 else 1), set(), now)
+        assert online(crew, None, now) == count
+
+
 def test_the_brokers_tls_files_are_for_redbeat_on_the_same_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, dict[str, object]]] = []
 
@@ -263,6 +294,8 @@ def test_a_broker_that_is_killed_and_comes_back_leaves_nothing_behind(monkeypatc
     url = f"redis://127.0.0.1:{port}/0"
 
     def held() -> tuple[int, int]:
+        # kombu's objects hold each other: their sockets close when that is noticed.
+        gc.collect()
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
     async def told(ask: Asked) -> tuple[list[tuple[int, int]], int, list[float]]:
@@ -284,7 +317,8 @@ def test_a_broker_that_is_killed_and_comes_back_leaves_nothing_behind(monkeypatc
 
     seen, clients, ups = story(told, url, reply_timeout="100ms")
     assert ups == [1.0, 0.0] * 5
-    assert seen[-1] <= max(seen[:2])
+    # How many sockets are open just then differs by one or so; what leaks adds up.
+    assert min(seen[-2:]) <= max(seen[:2])
     assert clients < 10
 
 
