@@ -35,8 +35,8 @@ HUMAN_RESPITE = 1_800.0
 
 _CLOSE_REASONS = {
     Cause.JUDGED: CloseReason.RECOVERED,
-    Cause.GONE: CloseReason.GONE,
     Cause.EDITED: CloseReason.EDITED,
+    Cause.GONE: CloseReason.GONE,
     Cause.FORGOTTEN: CloseReason.FORGOTTEN,
 }
 
@@ -243,9 +243,12 @@ def _respected(occasion: Occasion) -> frozenset[Series]:
 
 
 def _close_reasons(occasion: Occasion) -> dict[Series, CloseReason]:
-    """Return why groups ended: what their last alerts ended of, or plain recovery where they ended differently."""
+    """Return why groups ended: what their last alerts ended of; recovery where any of them has recovered."""
     causes: defaultdict[Series, set[Cause]] = defaultdict(set)
     for transition in occasion.evaluation.transitions:
         if transition.before in (State.FIRING, State.RECOVERING) and transition.alert.state is State.QUIET:
             causes[group_of(occasion.rule, transition.alert.series)].add(transition.cause)
-    return {group: _CLOSE_REASONS[min(found)] for group, found in causes.items() if len(found) == 1}
+    return {
+        group: next(_CLOSE_REASONS[cause] for cause in _CLOSE_REASONS if cause in found)
+        for group, found in causes.items()
+    }

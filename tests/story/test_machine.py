@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evaluator.engine.rules import Datapoints, Limit, Mode, Op, Query, Rule, RuleSet, Severity, Tier
 from evaluator.engine.samples import Series
 from evaluator.incidents.deliveries import Action, DeliveryState
-from evaluator.incidents.incident import EventKind
+from evaluator.incidents.incident import CloseReason, EventKind
 from tests.story.installation import Installation
 from tests.story.model import Answer, Model, Row
 from tests.story.surroundings import Rows, Store
@@ -222,6 +222,31 @@ def test_a_sample_that_was_too_old_is_not_young_again_when_the_clock_is_set_back
     for step in play.steps(happenings):
         play.agree(step)
     assert play.real.states() == {}
+
+
+def test_members_that_ended_of_an_edit_and_of_their_source_have_not_recovered() -> None:
+    asked, anew = (
+        rule_set(
+            [
+                Rule(
+                    "r1",
+                    Query("prometheus", f'{{"expr":"{text}"}}', 0.0),
+                    (Tier(Severity.P1, Limit(Op.ABOVE, 50.0)),),
+                    every=10.0,
+                    group_by=("host",),
+                    service="payments",
+                )
+            ]
+        )
+        for text in "xy"
+    )
+    _, gone, absent = SERIES
+    happenings = (Run(3, ({gone: 60.0, absent: 60.0}, None)), Reload(anew), Run(1, ({gone: "gone"}, None)))
+    play = Play.of(History(asked, happenings))
+    for step in play.steps(happenings):
+        play.agree(step)
+    (incident,) = play.real.world.incidents.values()
+    assert incident.close_reason is CloseReason.EDITED
 
 
 @TRIED
