@@ -79,7 +79,7 @@ def doctor(
     2: the settings cannot be used, or there is no such source.
     """
     loaded = load(config, os.environ)
-    settings = _settings(loaded, sources or [])
+    settings = _settings(loaded, sources or [], as_json_=as_json_)
     plugins = loaded.plugins or installed()
     jobs, off = _jobs(loaded, settings, plugins, sources or [])
     try:
@@ -104,7 +104,7 @@ def _leave(context: typer.Context, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _settings(loaded: Loaded, named: Sequence[str]) -> Settings:
+def _settings(loaded: Loaded, named: Sequence[str], *, as_json_: bool) -> Settings:
     """Return the settings; exit code 2 where they cannot be used, or have no such source."""
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if loaded.settings is None:
@@ -112,6 +112,9 @@ def _settings(loaded: Loaded, named: Sequence[str]) -> Settings:
             if problem.error:
                 console.print(render(problem))
         console.print("nothing was tried: the settings cannot be used")
+        if as_json_:
+            section = Section("settings", "", str(loaded.path), checkups=doctor_settings.unusable(loaded))
+            typer.echo(json_text(as_json([section])))
         raise typer.Exit(2)
     known = list(loaded.settings.sources)
     for name in named:

@@ -28,6 +28,20 @@ NO_HEARTBEAT = "no-heartbeat"
 """The lint id of settings without a heartbeat."""
 
 
+def unusable(loaded: Loaded) -> tuple[Checkup, ...]:
+    """Return what keeps the settings from being used."""
+    errors = [problem for problem in loaded.problems if problem.error]
+    return tuple(
+        Checkup(
+            Grade.WRONG,
+            f"{each.file}:{each.line}" if each.line else "file",
+            each.message,
+            each.hint or "correct what the sentence names",
+        )
+        for each in errors
+    )
+
+
 def look(loaded: Loaded, settings: Settings, ignored: tuple[str, ...]) -> list[Checkup]:
     """Return how settings and rules are."""
     errors, warnings = counts(loaded.problems)

@@ -265,6 +265,10 @@ def test_a_source_that_is_not_there_and_wrong_settings_are_exit_2(folder: Path) 
     assert broken.exit_code == 2
     assert "nonsense" in broken.stderr
     assert "Traceback" not in broken.output
+    document = json.loads(call(settings(folder, "nonsense = 1"), "--json").stdout)
+    assert not document["ok"]
+    (only,) = [each["checkups"] for each in document["sections"]]
+    assert [(each["grade"], "nonsense" in each["found"]) for each in only] == [("wrong", True)]
 
 
 def test_a_mistake_in_a_rule_is_wrong_and_the_rest_is_tried(folder: Path) -> None:
