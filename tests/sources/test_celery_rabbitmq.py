@@ -255,3 +255,25 @@ def test_a_broker_that_goes_and_comes_back(rabbit: brokers.Shared, home: Path, m
         await gate.shut()
 
     story(told, f"amqp://guest:guest@127.0.0.1:{gate.port}/e", reply_timeout="300ms")
+
+
+def test_a_broker_that_is_killed_and_started_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery_events, "_SHORTEST", 0.2)
+    monkeypatch.setattr(celery_events, "_LONGEST", 0.2)
+    # A server of its own: the others' is not to be killed.
+    with brokers.rabbitmq() as server:
+
+        async def told(ask: Asked) -> None:
+            await ask.hears()
+            with brokers.worker(home, jobs.APP, server.url("e"), *jobs.SOLO, "-n", "one@host"):
+                await ask.until(OF_CELERY, lambda answer: isinstance(answer, Samples) and values(answer) == [1.0])
+                server.kill()
+                up, workers, ratio, depth = await ask({"measure": "up"}, WORKERS, RATIO, DEPTH)
+                assert values(up) == [0.0]
+                assert not [each for each in (workers, ratio, depth) if isinstance(each, Samples)]
+                await asyncio.to_thread(server.start)
+                # The worker finds its way back by itself, and so do we.
+                await ask.until(OF_CELERY, lambda answer: isinstance(answer, Samples) and values(answer) == [1.0])
+                assert values((await ask({"measure": "up"}))[0]) == [1.0]
+
+        story(told, server.url("e"), reply_timeout="300ms")
