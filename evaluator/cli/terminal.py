@@ -5,7 +5,7 @@ ever taken for markup or for a terminal's control codes.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -173,7 +173,7 @@ def _draw_pending(console: Console, data: Json, now: float, where: tzinfo) -> No
     _more(console, len(data["pending"]), data["counts"]["pending"])
 
 
-def _draw_sources(console: Console, sources: Iterable[Json], now: float) -> None:
+def _draw_sources(console: Console, sources: Sequence[Json], now: float) -> None:
     table = _table("source", "", "rules")
     for source in sources:
         good = ago(now - moment(source["last_good"])) if source["last_good"] else "never"
@@ -187,6 +187,10 @@ def _draw_sources(console: Console, sources: Iterable[Json], now: float) -> None
             state = line(("no answer", "bold red"), f", last good: {good}", (f"  {source['error']}", "red"))
         table.add_row(line((source["name"], "bold")), state, line(str(source["rules"])))
     console.print(table)
+    for source in sources:
+        for warning in source["warnings"]:
+            if warning != source["error"]:
+                console.print(line("  ", (source["name"], "bold"), ": ", (warning, "yellow")))
 
 
 def _table(*columns: str) -> Table:

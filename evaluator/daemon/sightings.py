@@ -59,7 +59,7 @@ class Sightings:
         before = self.rules.get(rule.name, RuleStatus(rule))
         if isinstance(result, PollFailed):
             self.rules[rule.name] = replace(
-                before, rule=rule, last_evaluation=slot, duration=duration, error=result.message
+                before, rule=rule, last_evaluation=slot, duration=duration, error=result.message, warnings=()
             )
             return
         row = nearest_row(rule.tiers[0].limit, result.values)
@@ -71,6 +71,7 @@ class Sightings:
             duration=duration,
             series=len(result),
             sample=sample,
+            warnings=result.warnings,
         )
 
     def keep_only(self, rules: Mapping[str, Rule], sources: Iterable[str]) -> tuple[set[str], set[str]]:

@@ -24,6 +24,7 @@ ALERTS_SHOWN = 20
 RESOLVED_SHOWN = 5
 PROBLEMS_SHOWN = 20
 SOURCES_SHOWN = 50
+WARNINGS_SHOWN = 5
 TITLE_SHOWN = 300
 
 _Alerts = Mapping[tuple[str, Series], list[Alert]]
@@ -56,7 +57,7 @@ def picture(snapshot: Snapshot) -> Json:
         "pending": _pending(pending, rules, active, snapshot.now),
         "shadow": _shadow(rules, active, snapshot.now),
         "resolved": [incident_json(incident, snapshot.now) for incident in resolved[:RESOLVED_SHOWN]],
-        "sources": [_source(source) for source in snapshot.sources[:SOURCES_SHOWN]],
+        "sources": [_source(source, _warnings(snapshot, source)) for source in snapshot.sources[:SOURCES_SHOWN]],
         "blind_rules": _blind(snapshot),
         "problems": [
             {"where": problem.where, "message": shorten(problem.message, TITLE_SHOWN), "error": problem.error}
@@ -201,7 +202,13 @@ def _left(alert: Alert, rule: Rule, now: float) -> float | None:
     return None if left is None else round(left, 3)
 
 
-def _source(source: SourceStatus) -> Json:
+def _warnings(snapshot: Snapshot, source: SourceStatus) -> list[str]:
+    """Return what a source had to say about the last answers to its rules, each sentence once."""
+    said = {text: None for status in snapshot.rules if status.rule.source == source.name for text in status.warnings}
+    return [shorten(text, TITLE_SHOWN) for text in list(said)[:WARNINGS_SHOWN]]
+
+
+def _source(source: SourceStatus, warnings: list[str]) -> Json:
     return {
         "name": source.name,
         "type": source.type,
@@ -210,6 +217,7 @@ def _source(source: SourceStatus) -> Json:
         "last_good": _optional(source.last_good),
         "last_poll": _optional(source.last_poll),
         "error": shorten(source.error, TITLE_SHOWN),
+        "warnings": warnings,
         "rules": source.rules,
         "seconds": source.duration,
     }

@@ -46,6 +46,8 @@ class RuleStatus:
     """Rows in the last good answer."""
     sample: tuple[str, float] | None = None
     """The value nearest to its limit in the last good answer, with its series as text: what a quiet rule looks like."""
+    warnings: tuple[str, ...] = ()
+    """What the source had to say about its last answer, although it gave it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,3 +256,9 @@ async def test_every_page_is_sent_with_its_policy(shown: Snapshot) -> None:
 def test_a_clean_backlog_is_not_worth_a_word() -> None:
     assert "to send" not in read(replace(QUIET, backlog=Backlog())).text
     assert "1 delivery to send" in read(replace(QUIET, backlog=Backlog(pending=1))).text
+
+
+def test_a_warning_of_a_source_stands_below_it() -> None:
+    rules = tuple(replace(status, warnings=("monitor shop is paused", NASTY)) for status in NIGHT.rules)
+    text = read(replace(NIGHT, rules=rules)).text
+    assert "answered 12 s ago monitor shop is paused" in text

@@ -188,3 +188,15 @@ def test_the_backlog_is_told() -> None:
 
 async def test_the_api_answers_with_the_picture() -> None:
     assert await data("/api/v1/status") == json.loads(json.dumps(picture(NIGHT)))
+
+
+def test_what_a_source_had_to_say_is_shown_once() -> None:
+    said = ("monitor shop is paused", "Sentry drops errors")
+    rules = tuple(replace(status, warnings=said) for status in QUIET.rules)
+    found = picture(replace(QUIET, rules=rules, sources=SOURCES))
+    assert {source["name"]: source["warnings"] for source in found["sources"]} == {
+        name: list(said) if name in {status.rule.source for status in rules} else []
+        for name in (source.name for source in SOURCES)
+    }
+    many = (replace(QUIET.rules[0], warnings=tuple(str(number) for number in range(50))),)
+    assert [len(source["warnings"]) for source in picture(replace(QUIET, rules=many))["sources"]] == [0, 5]
