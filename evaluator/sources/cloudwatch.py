@@ -29,6 +29,8 @@ from evaluator.sources.weather import nobody_there, up_after
 _parsed = lru_cache(maxsize=4096)(CloudWatchQuery.model_validate_json)
 _QUIET_PERIODS = 2
 """An instance without points for this many periods may have ended."""
+_MISSING_PERIODS = 3
+"""After so many it is more than late, and a person is told what EC2 says."""
 
 
 class CloudWatchSource:
@@ -63,7 +65,11 @@ class CloudWatchSource:
         silent = _silent(answers)
         ended = await self._instances.ended(set(silent.values()), until) if silent else set()
         gone = frozenset(item.labels for item, instance in silent.items() if instance in ended)
-        notes = {item: note for item, instance in silent.items() if (note := self._instances.note(instance))}
+        notes = {
+            item: note
+            for item, instance in silent.items()
+            if _silent_for(item, *answers[item]) >= _MISSING_PERIODS and (note := self._instances.note(instance))
+        }
         results: dict[str, PollResult] = {spec: _result(spec, plan, answers, gone, notes) for spec in metrics}
         if len(metrics) < len(asked):
             up = await self._up(talk, until)
@@ -147,10 +153,15 @@ def _silent(answers: Mapping[Item, tuple[float, Answer]]) -> dict[Item, str]:
     silent: dict[Item, str] = {}
     for item, (edge, answer) in answers.items():
         instance = _instance(item)
-        newest = max((row[-1][0] for row in answer.points.values() if row), default=0.0)
-        if instance is not None and answer.failed is None and newest <= edge - _QUIET_PERIODS * item.period:
+        if instance is not None and answer.failed is None and _silent_for(item, edge, answer) >= _QUIET_PERIODS:
             silent[item] = instance
     return silent
+
+
+def _silent_for(item: Item, edge: float, answer: Answer) -> float:
+    """Return for how many periods before `edge` there are no points."""
+    newest = max((row[-1][0] for row in answer.points.values() if row), default=0.0)
+    return (edge - newest) / item.period
 
 
 def _instance(item: Item) -> str | None:

@@ -466,6 +466,13 @@ def test_an_unknown_profile_is_named(aws: CloudWatch) -> None:
     assert "nobody" in bad(answer).message
 
 
+def test_of_a_late_instance_nobody_is_told_what_ec2_says(aws: CloudWatch) -> None:
+    aws.instances = dict.fromkeys((WEB_1, WEB_2), "running")
+    aws.put("AWS/EC2", "CPUUtilization", {"InstanceId": WEB_1}, minutes(1.0, None, None))
+    aws.put("AWS/EC2", "CPUUtilization", {"InstanceId": WEB_2}, minutes(1.0, None, None, None))
+    assert good(ask(aws, CPU)[0]).notes == {(("InstanceId", WEB_2),): "EC2 says that it is running"}
+
+
 def test_a_terminated_instance_is_gone_and_a_stopped_one_is_not(aws: CloudWatch) -> None:
     third, forth = WEB_1[:-1] + "2", WEB_1[:-1] + "3"
     for host in (WEB_1, WEB_2, third, forth):
