@@ -214,6 +214,10 @@ class Model:
         memory = self.memory.setdefault((rule.name, series), Memory())
         memory.missed = 0.0
         rows = [row for row in answer.rows if row.series == series]
+        beyond = any(COMPARE[tier.limit.op](row.value, tier.limit) for row in rows for tier in rule.tiers)
+        missed = rule.no_data.policy is NoDataPolicy.BREACH
+        if rows[0].at is not None and (rule.name, series) not in self.newest and not beyond and not missed:
+            return  # What was never beyond a limit is not remembered: its late samples are as new as any.
         self.take_late(rule, rows, memory, self.newest.get((rule.name, series), -math.inf))
         for row in sorted(rows, key=lambda row: slot if row.at is None else row.at):
             time = slot if row.at is None else row.at
@@ -235,7 +239,7 @@ class Model:
                     del window[: -longest(tier)]
                     verdicts[tier.severity] = verdict(rule, tier, window, time)
             self.step_series(rule, series, verdicts, time)
-            self.forget_quiet_windows(rule, series, memory)
+            self.forget_quiet_windows(rule, series, memory, dated=row.at is not None)
             breaching -= {(tier.severity, series) for tier in rule.tiers}
             breaching |= {(severity, series) for severity, said in verdicts.items() if said == "breach"}
 
@@ -248,14 +252,17 @@ class Model:
                     window[:] = sorted({**dict(window), row.at: row.value}.items())
                     del window[: -longest(tier)]
 
-    def forget_quiet_windows(self, rule: Rule, series: Series, memory: Memory) -> None:
-        """Keep no samples of what is quiet and has none beyond its limit: a window begins with a sample that has."""
+    def forget_quiet_windows(self, rule: Rule, series: Series, memory: Memory, *, dated: bool) -> None:
+        """Keep no samples of what is quiet and has none beyond its limit: a window begins with a sample that has.
+
+        Where one may still come late, they are kept.
+        """
         for tier in rule.tiers:
             window = memory.windows.get(tier.severity, [])
             if longest(tier) == 1:
                 window.clear()
             quiet = self.alerts[rule.name, tier.severity, series].state == "quiet"
-            if quiet and not any(COMPARE[tier.limit.op](value, tier.limit) for _, value in window):
+            if quiet and not dated and not any(COMPARE[tier.limit.op](value, tier.limit) for _, value in window):
                 window.clear()
 
     def judge_absent(

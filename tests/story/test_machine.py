@@ -156,6 +156,8 @@ class Play:
         now = self.answers[rule.name]
         said = Answer(gone=[] if now is None else now.gone)
         for period in (newest - rule.step * back for back in range(5)):
+            if period // rule.step % 3 == 1 and newest - period < 2 * rule.step:
+                continue  # One of three comes two periods later than the others.
             then = self.truth.get(rule.name, {}).get(period)
             rows = then.rows if then is not None else []
             said.rows += [replace(row, at=period) for row in rows if row.series not in said.gone]
@@ -351,9 +353,8 @@ def test_an_integration_that_is_gone_for_good_holds_up_nothing_else(history: His
     watch(play, lambda *_: None, history.happenings)
     play.real.pass_quietly(play.now, play.now + 2 * 3600, OLD_KEY_REFUSED)
     for routing_key, dedup_key in play.real.pagerduty.open:
-        incident = play.real.world.incidents[dedup_key.split("/")[2]]
         if routing_key in play.real.living_keys:
-            assert incident.open
+            assert play.real.world.incidents[dedup_key.split("/")[2]].open
     for incident in play.real.world.incidents.values():
         if incident.open:
             keys = [row.dedup_key for row in play.real.world.deliveries_of(incident.id) if row.accepted]
