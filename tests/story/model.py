@@ -214,7 +214,8 @@ class Model:
         memory = self.memory.setdefault((rule.name, series), Memory())
         memory.missed = 0.0
         rows = [row for row in answer.rows if row.series == series]
-        beyond = any(COMPARE[tier.limit.op](row.value, tier.limit) for row in rows for tier in rule.tiers)
+        known = [row.value for row in rows if not math.isnan(row.value)]
+        beyond = any(COMPARE[tier.limit.op](value, tier.limit) for value in known for tier in rule.tiers)
         missed = rule.no_data.policy is NoDataPolicy.BREACH
         if rows[0].at is not None and (rule.name, series) not in self.newest and not beyond and not missed:
             return  # What was never beyond a limit is not remembered: its late samples are as new as any.
