@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from evaluator.testing import servers
+
+# Parallel tests share a processor, so how long one example takes says nothing. Of CI's own profile only this changes.
+settings.register_profile("parallel", settings.default, deadline=None)
+settings.load_profile("parallel")
 
 
 @pytest.fixture(scope="session")
