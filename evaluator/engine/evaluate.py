@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from evaluator.engine.alerts import Alert, AlertKey, Finding, State, Verdict, advance, ended, quiet_alert
-from evaluator.engine.missing import forgotten_after, is_missing, missing_verdict
+from evaluator.engine.missing import forgotten_after, is_missing, missing_after, missing_verdict
 from evaluator.engine.reasons import reason_of
 from evaluator.engine.rows import Reading, newest_of, readings_that_matter, recent
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
@@ -127,7 +127,7 @@ class _Sighted:
         fresh = {series for series, at in newest.items() if at is None or at > marks.get(series, -math.inf)}
         # The memory of an edited rule begins anew, with whatever is in its first good answer.
         edited = {series: alert.absent for (_, series), alert in self.book.items() if alert.edited and series in newest}
-        counted = {series: absent + self.rule.every for series, absent in {**edited, **remembered}.items()}
+        counted = {series: absent + self._longer(series) for series, absent in {**edited, **remembered}.items()}
         counted.update(dict.fromkeys(fresh, 0.0))
         forget_after = forgotten_after(self.rule)
         for series, absent in counted.items():
@@ -202,7 +202,12 @@ class _Sighted:
 
     def _absent(self, alert: Alert) -> float:
         """Return for how many seconds of good answers the series has been missing, this one included."""
-        return self.remembered.get(alert.series, alert.absent + self.rule.every)
+        return self.remembered.get(alert.series, alert.absent + self._longer(alert.series))
+
+    def _longer(self, series: Series) -> float:
+        """Return by how many seconds this answer makes a series missing that is not in it."""
+        # To the source it is there, unseen: for this series it is no good answer.
+        return 0.0 if series in self.samples.blind else self.rule.every
 
     def _judge_reading(self, alert: Alert, tier: Tier, reading: Reading, *, worse: bool) -> Alert:
         """Judge a new sample."""
@@ -220,6 +225,11 @@ class _Sighted:
     def _judge_missing(self, alert: Alert, tier: Tier, *, worse: bool) -> Alert:
         """Judge a series that is not in a good answer, or brings nothing newer."""
         absent = self._absent(alert)
+        if alert.series in self.samples.blind:
+            # As for every dated series, a sample that is merely not there yet changes nothing.
+            if alert.sample_at is not None and self.now - alert.sample_at < missing_after(self.rule):
+                return alert
+            return self._advance(alert, tier, Finding(Verdict.UNKNOWN, self.now, self.now, None, worse))
         if alert.sample_at is not None and not is_missing(self.rule, absent):
             # It changes nothing; and where the series is remembered, its count is kept there.
             return alert if alert.series in self.remembered else replace(alert, absent=absent)

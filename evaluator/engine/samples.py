@@ -76,6 +76,9 @@ class Samples:
     """What the source had to say about an answer that it nevertheless gave."""
     notes: Mapping[Series, str] = field(default_factory=dict)
     """What the source knows of single series, for a person: it ends the reason of their alerts. Never identity."""
+    blind: frozenset[Series] = frozenset()
+    """Series that the source knows to go on although it cannot see their value now (a running instance whose metrics
+    are late): as long as they bring nothing new they are unknown, and never missing."""
 
     def __len__(self) -> int:
         """Return the number of rows."""

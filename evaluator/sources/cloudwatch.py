@@ -27,6 +27,7 @@ from evaluator.sources.cloudwatch_reader import Plan, Reader, Talk
 from evaluator.sources.weather import nobody_there, up_after
 
 _parsed = lru_cache(maxsize=4096)(CloudWatchQuery.model_validate_json)
+_BY_AWS = "AWS/EC2"
 _QUIET_PERIODS = 2
 """An instance without points for this many periods may have ended."""
 _MISSING_PERIODS = 3
@@ -70,7 +71,8 @@ class CloudWatchSource:
             for item, instance in silent.items()
             if _silent_for(item, *answers[item]) >= _MISSING_PERIODS and (note := self._instances.note(instance))
         }
-        results: dict[str, PollResult] = {spec: _result(spec, plan, answers, gone, notes) for spec in metrics}
+        blind = frozenset(item for item, instance in silent.items() if self._late(item, instance))
+        results: dict[str, PollResult] = {spec: _result(spec, plan, answers, (gone, blind), notes) for spec in metrics}
         if len(metrics) < len(asked):
             up = await self._up(talk, until)
             results |= {spec: up for spec in asked if spec not in metrics}
@@ -124,6 +126,12 @@ class CloudWatchSource:
         self._read = kept | good
         return {item: fresh.get(item) or known[item] for item in items}
 
+    def _late(self, item: Item, instance: str) -> bool:
+        """Return whether a silent instance runs, so that AWS must be late with what AWS itself measures of it."""
+        # An agent (`CWAgent`) may be dead in a machine that runs: that is no lateness.
+        measured_by_aws = all(metric.namespace == _BY_AWS for _, metric in item.metrics)
+        return measured_by_aws and self._instances.goes_on(instance)
+
     async def _up(self, talk: Talk, until: float) -> PollResult:
         """Return whether the API answers, as this poll has seen it, else by a call that costs nothing."""
         if not talk.answered and not talk.errors:
@@ -176,17 +184,19 @@ def _result(
     spec: str,
     plan: Plan,
     answers: Mapping[Item, tuple[float, Answer]],
-    gone: frozenset[Series],
+    fates: tuple[frozenset[Series], frozenset[Item]],
     notes: Mapping[Item, str],
 ) -> PollResult:
-    """Return the answer to one query."""
+    """Return the answer to one query; `fates`: the series that have ended, and the items whose points are late."""
     if spec in plan.failed:
         return plan.failed[spec]
     mine = [(item, answers[item][1]) for item in plan.items[spec]]
+    gone, blind = fates
     result = samples_of(mine, plan.warnings[spec], gone)
-    if not notes or isinstance(result, PollFailed):
+    if isinstance(result, PollFailed):
         return result
-    return replace(result, notes={item.labels: notes[item] for item in plan.items[spec] if item in notes})
+    noted = {item.labels: notes[item] for item, _ in mine if item in notes}
+    return replace(result, blind=frozenset(item.labels for item, _ in mine if item in blind), notes=noted)
 
 
 def _warned(result: PollResult, text: str) -> PollResult:

@@ -25,6 +25,8 @@ _DENIED = 3600.0
 _BATCH = 200
 _REMEMBERED = 20_000
 ENDED = "terminated"
+RUNNING = frozenset({"pending", "running"})
+"""States in which AWS itself measures an instance, whatever goes on inside it."""
 
 
 def instance_of(labels: Series) -> str | None:
@@ -79,6 +81,11 @@ class Instances:
         if due and now >= self._not_before:
             await self._look(due, now, until)
         return {each for each in ids if each in self._ended}
+
+    def goes_on(self, instance: str) -> bool:
+        """Return whether EC2 said within the last minute that an instance runs, so that its metrics must be late."""
+        looked = self._looked.get(instance)
+        return looked is not None and looked[1] in RUNNING
 
     def note(self, instance: str) -> str | None:
         """Return what EC2 says of an instance that was asked for within the last minute, for a person."""

@@ -1,5 +1,9 @@
 """Samples with timestamps of their own, as CloudWatch has them: told again, late, changed, and no longer coming."""
 
+from dataclasses import replace
+
+import pytest
+
 from evaluator.engine.alerts import State
 from evaluator.engine.evaluate import evaluate
 from evaluator.engine.rules import NoDataPolicy, Query, Severity
@@ -210,3 +214,46 @@ def test_what_is_told_again_writes_no_alert() -> None:
     changes = story.look(120, dated((0, LO)))
     assert changes.alerts == {}
     assert [kept.absent for kept in changes.series.values() if kept] == [60.0]
+
+
+def unseen(*points: tuple[float, float]) -> Samples:
+    """Return an answer of a source that knows the series to go on, and sees nothing new of it."""
+    return replace(dated(*points), blind=frozenset({WEB}))
+
+
+@pytest.mark.parametrize("points", [(), ((0, LO),)])
+def test_what_the_source_knows_to_go_on_unseen_is_never_missing(points) -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    story.look(60, dated((0, LO)))
+    for now in range(120, 3 * DAY, 1800):
+        story.look(now, unseen(*points))
+        assert story.state() is Q, now
+    # From when it no longer knows, the series is missed as any other.
+    for now in (3 * DAY + 60, 3 * DAY + 120):
+        story.look(now, dated(*points))
+        assert story.state() is Q, now
+    story.look(3 * DAY + 180, dated(*points))
+    assert story.state() is F
+
+
+@pytest.mark.parametrize("policy", [NoDataPolicy.BREACH, NoDataPolicy.RESOLVE, NoDataPolicy.HOLD])
+def test_what_fires_unseen_is_held_until_a_sample_comes(policy) -> None:
+    story = Story.of(rule(no_data=policy, resolve_after=600.0))
+    story.look(60, dated((0, HI)))
+    assert story.state() is F
+    story.look(120, unseen((0, HI)))
+    assert not story.alert().stale, "a sample that is merely not there yet changes nothing"
+    for now in range(240, 2 * DAY, 600):
+        story.look(now, unseen((0, HI)))
+        assert story.state() is F, now
+        assert story.alert().stale, now
+    story.look(2 * DAY, dated((2 * DAY - 60, LO)))
+    assert story.state() is Q
+    assert story.kinds.count("opened") == story.kinds.count("resolved") == 1
+
+
+def test_a_new_sample_of_what_was_said_to_be_unseen_counts() -> None:
+    story = Story.of(rule(no_data=NoDataPolicy.BREACH))
+    story.look(60, dated((0, LO)))
+    story.look(120, unseen((0, LO), (60, HI)))
+    assert story.state() is F

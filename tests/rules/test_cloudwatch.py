@@ -82,6 +82,25 @@ def test_an_instance_that_is_stopped_opens_and_closes_when_it_is_started() -> No
         assert [each.close_reason for each in watched.incidents] == [CloseReason.RECOVERED]
 
 
+def test_metrics_that_are_late_for_an_hour_page_for_no_instance_that_runs() -> None:
+    with CloudWatch() as aws, watch("ec2-instance-down", **aws.settings) as watched:
+        aws.instances = {BAD: "running", WELL: "running"}
+        for minute in [*range(-60, 20), *range(80, 200)]:
+            for instance in aws.instances:
+                aws.put("AWS/EC2", "StatusCheckFailed", {"InstanceId": instance}, {START + 60 * minute: 0})
+        watched.look_for(60 * 120)
+        assert not watched.incidents
+        # Whatever becomes of them after that is seen.
+        aws.put(
+            "AWS/EC2",
+            "StatusCheckFailed",
+            {"InstanceId": BAD},
+            dict.fromkeys(range(int(START) + 7200, int(START) + 9000, 60), 1),
+        )
+        watched.look_for(60 * 10)
+        assert [incident.group for incident in watched.open] == [(("InstanceId", BAD),)]
+
+
 def test_an_instance_that_scaling_takes_away_pages_nobody() -> None:
     with CloudWatch() as aws, watch("ec2-instance-down", **aws.settings) as watched:
         for minute in range(-60, 10):

@@ -473,6 +473,17 @@ def test_of_a_late_instance_nobody_is_told_what_ec2_says(aws: CloudWatch) -> Non
     assert good(ask(aws, CPU)[0]).notes == {(("InstanceId", WEB_2),): "EC2 says that it is running"}
 
 
+def test_a_running_instance_that_is_silent_is_unseen_and_an_agent_that_is_silent_is_missing(aws: CloudWatch) -> None:
+    aws.instances = {WEB_1: "running", WEB_2: "stopped"}
+    agent = {"namespace": "CWAgent", "metric": "mem_used_percent", "dimensions": {"InstanceId": "*"}}
+    for host in (WEB_1, WEB_2):
+        aws.put("AWS/EC2", "CPUUtilization", {"InstanceId": host}, minutes(1.0, None, None, None))
+        aws.put("CWAgent", "mem_used_percent", {"InstanceId": host}, minutes(1.0, None, None, None))
+    machine, inside = (good(each) for each in ask(aws, CPU, agent))
+    assert machine.blind == {(("InstanceId", WEB_1),)}
+    assert inside.blind == frozenset()
+
+
 def test_a_terminated_instance_is_gone_and_a_stopped_one_is_not(aws: CloudWatch) -> None:
     third, forth = WEB_1[:-1] + "2", WEB_1[:-1] + "3"
     for host in (WEB_1, WEB_2, third, forth):
