@@ -2,8 +2,8 @@
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN    := .venv/bin
-# Workers of the test run: one for each core.
-JOBS   ?= auto
+# Workers of the test run: two for each core, since many tests wait for servers.
+JOBS   ?= $(shell echo $$((2 * $$(nproc))))
 # More for pytest, as in `make test ARGS='tests/engine -k recover'`.
 ARGS   ?=
 
