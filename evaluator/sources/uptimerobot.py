@@ -5,7 +5,7 @@ ended in `uptimerobot_seen`. It never judges a value, and never retries: the nex
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from typing import ClassVar
@@ -22,6 +22,7 @@ from evaluator.sources.api_settings import Terms
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.names import several
 from evaluator.sources.source import NoHistory
+from evaluator.sources.uptimerobot_index import Index, wanted
 from evaluator.sources.uptimerobot_list import Monitor
 from evaluator.sources.uptimerobot_query import UptimeRobotQuery, UptimeRobotSettings
 from evaluator.sources.uptimerobot_seen import Seen, labels_of
@@ -32,8 +33,6 @@ _MEND = (
     "make a key under Integrations & API > API in UptimeRobot (a read-only one of the whole account is enough), and "
     "set `token`"
 )
-_WILD = frozenset("*?[")
-"""What makes a name a pattern."""
 _UPTIME_KEPT, _RESPONSE_KEPT = 900.0, 300.0
 """Seconds that a monitor's statistics are used again: each costs a request of its own in v3."""
 
@@ -94,7 +93,8 @@ class UptimeRobotSource(NoHistory):
         except AskError as error:
             failed = error.failed
             return [up_after(failed) if asked[query.spec].measure == "up" else failed for query in queries]
-        answers = {spec: await self._answer(query, monitors, round_) for spec, query in asked.items()}
+        index = Index(monitors)
+        answers = {spec: await self._answer(query, index, round_) for spec, query in asked.items()}
         return [answers[query.spec] for query in queries]
 
     async def examine(self, queries: Sequence[rules.Query], now: float) -> list[Checkup]:
@@ -140,13 +140,12 @@ class UptimeRobotSource(NoHistory):
             return await listed.third(round_)
         return await listed.second(round_, self._token, responses=self._responses)
 
-    async def _answer(self, query: UptimeRobotQuery, monitors: list[Monitor], round_: Round) -> PollResult:
+    async def _answer(self, query: UptimeRobotQuery, index: Index, round_: Round) -> PollResult:
         """Return the samples of one query."""
         if query.measure == "up":
             return Samples([{}], [1.0])
-        chosen = [each for each in monitors if _wanted(query, each.name, each.id)]
-        gone = frozenset(series for series, name, number in self._seen.ended() if _wanted(query, name, number))
-        missing = _missing(query, monitors)
+        chosen, missing = index.chosen(query), index.missing(query)
+        gone = frozenset(series for series, name, number in self._seen.ended() if wanted(query, name, number))
         if missing and not chosen and not gone and not any(self._seen.awaited(name) for name in several(query.monitor)):
             return PollFailed(FailureReason.BAD_QUERY, f"UptimeRobot: {missing[0]}")
         paused = [said(f"{each.name} is paused: no data") for each in chosen if each.status == "PAUSED"][:10]
@@ -192,37 +191,6 @@ class UptimeRobotSource(NoHistory):
         self._kept = {each: one for each, one in self._kept.items() if at - one[0] < _UPTIME_KEPT}
         self._kept[key] = (at, value)
         return value
-
-
-def _wanted(query: UptimeRobotQuery, name: str, number: int) -> bool:
-    """Return whether a query is about this monitor. A name that holds a bracket or a star may be meant literally."""
-    names, patterns = _split(several(query.monitor))
-    if not names and query.id is None:
-        return True
-    return name in names or any(fnmatchcase(name, each) for each in patterns) or number in several(query.id)
-
-
-@lru_cache(maxsize=4096)
-def _split(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return all names, and those that are patterns too."""
-    return frozenset(names), tuple(each for each in dict.fromkeys(names) if _WILD & set(each))
-
-
-def _fits(pattern: str, names: Iterable[str]) -> bool:
-    """Return whether a pattern fits any of the names."""
-    return bool(_WILD & set(pattern)) and any(fnmatchcase(name, pattern) for name in names)
-
-
-def _missing(query: UptimeRobotQuery, monitors: Sequence[Monitor]) -> list[str]:
-    """Return a sentence for each name and number that there is no monitor of."""
-    if not several(query.monitor) and not several(query.id):
-        return []
-    known = {each.name for each in monitors}
-    absent = [each for each in several(query.monitor) if each not in known and not _fits(each, known)]
-    numbers = set(several(query.id)) - {each.id for each in monitors}
-    return [f"there is no monitor {each}{did_you_mean(each, sorted(known))}" for each in absent] + [
-        f"there is no monitor with the id {each}" for each in sorted(numbers)
-    ]
 
 
 def _named(name: str, monitors: Sequence[Monitor]) -> Checkup:
