@@ -152,8 +152,9 @@ class Round:
             rows.add({} if task is None else {"task": task}, value)
         heard = covered * query.window
         words = f"events were heard for {heard:.0f} s of the last {query.window:g} s"
-        if all(math.isnan(value) for value in rows.values):
-            return self._cannot(f"{words}, and fewer than {query.min_count} tasks ended in them: too few to say")
+        if any(math.isnan(value) for value in rows.values):
+            # It was heard, and is not enough yet: unknown for a while after each start, and no failure.
+            words = f"{words}, and fewer than {query.min_count} tasks ended in them: too few to say"
         rows.warnings.extend([blind] if blind else [])
         rows.warnings.extend([words] if covered < _ENOUGH else [])
         return rows.samples()

@@ -86,7 +86,7 @@ def expression(promql: str, answer: PollResult, seconds: float, settings: Promet
             "give the limit to the rule",
         )
     elif not len(answer):
-        warn("has no series now", "see that the metric is there; fine where the rule has `absent = true`")
+        warn("has no series now", "see that the metric is there")
     if len(answer) > _MANY:
         warn(f"has {len(answer)} series", "add up what need not be told apart, with sum by (…)")
     if unknown := sum(map(math.isnan, answer.values)):

@@ -45,11 +45,12 @@ class Peer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        # First, since it may have accepted a connection at the last moment.
+        self._thread.join(5)
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
-        self._thread.join(5)
 
     def _accept(self) -> None:
         """Take connections until the listener is closed."""
