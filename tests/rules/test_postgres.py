@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from evaluator.engine.samples import Samples
 from evaluator.testing import servers
-from tests.rules.shipped import watch
+from tests.rules.shipped import Watch, watch
 
 USABLE = 12
 
@@ -52,6 +53,14 @@ def test_a_server_that_is_killed_opens_and_closes_when_it_is_back() -> None:
         watched.closes()
 
 
+def freed(watched: Watch, below: float = 80.0) -> None:
+    """Return when the server has noticed that connections are closed: each takes it a moment."""
+    end = time.monotonic() + 20.0
+    while not (isinstance(answer := watched.poll(watched.now), Samples) and max(answer.values) < below):
+        assert time.monotonic() < end, answer
+        time.sleep(0.02)
+
+
 def test_slots_that_are_used_up_open_and_close_and_are_not_a_server_that_is_down() -> None:
     with small() as url, ExitStack() as application:
         with psycopg.connect(url, autocommit=True) as admin:
@@ -78,11 +87,13 @@ def test_slots_that_are_used_up_open_and_close_and_are_not_a_server_that_is_down
             watched.stays_open_while_blind()
             pool.pop().close()
             pool.pop().close()
+            freed(watched, below=85.0)
             watched.look_for(600)
             assert watched.values == [pytest.approx(100 * (USABLE - 2) / USABLE)]
             assert watched.open, "between the limits nothing changes"
             for connection in pool:
                 connection.close()
+            freed(watched)
             watched.closes()
 
 
@@ -94,4 +105,5 @@ def test_an_application_that_finds_no_slot_is_seen_by_a_monitor_that_finds_none_
             incident = watched.opens("P2", repeat=True)
             assert incident.value == 100.0
             application.close()
+            freed(watched)
             watched.closes()
