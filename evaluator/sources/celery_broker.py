@@ -22,7 +22,8 @@ from redis.retry import Retry
 
 from evaluator.engine.samples import FailureReason, PollFailed
 from evaluator.sources.celery_query import CelerySettings
-from evaluator.sources.weather import place, reason_of, said, timed_out
+from evaluator.sources.resp_faults import resp_fault
+from evaluator.sources.weather import place, reason_of, said
 
 ERRORS = (
     redis_errors.RedisError,
@@ -113,21 +114,10 @@ class Broker:
         place_ = self.where if where is None else where
         text = said(str(getattr(error, "message", None) or error), self.secrets)
         known = reason_of(error)
+        answered = resp_fault(error, text, self.settings.timeout)
         match error:
-            case redis_errors.AuthenticationError() | redis_errors.AuthenticationWrongNumberOfArgsError():
-                reason, what = FailureReason.AUTH, f"it does not accept our user and password: {text}"
-            case redis_errors.NoPermissionError():
-                reason, what = FailureReason.AUTH, text
-            case redis_errors.InvalidResponse():
-                reason, what = FailureReason.BAD_ANSWER, "it does not speak the protocol of Redis"
-            case redis_errors.TimeoutError():
-                return timed_out(place_, self.settings.timeout)
-            case redis_errors.BusyLoadingError():
-                reason, what = FailureReason.UNAVAILABLE, "it is loading its data into memory"
-            case redis_errors.ConnectionError() if "max number of clients" in text:
-                reason, what = FailureReason.UNAVAILABLE, "it has no connection left for us (maxclients)"
-            case redis_errors.ResponseError():
-                reason, what = FailureReason.UNAVAILABLE, text
+            case _ if answered is not None:
+                reason, what = answered
             case amqp_errors.AccessRefused() | amqp_errors.NotAllowed():
                 reason, what = FailureReason.AUTH, text
             case amqp_errors.ConnectionForced() | amqp_errors.ResourceError():

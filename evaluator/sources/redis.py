@@ -25,6 +25,7 @@ from evaluator.sources.rates import Rates
 from evaluator.sources.redis_measures import Command, Replies, Rows, UnansweredError, commands, more_commands, rows
 from evaluator.sources.redis_query import RedisQuery, RedisSettings
 from evaluator.sources.redis_report import GENERAL, more_of, report, unreachable
+from evaluator.sources.resp_faults import resp_fault
 from evaluator.sources.source import NoHistory
 from evaluator.sources.weather import place, reason_of, said, timed_out, up_after
 
@@ -175,26 +176,8 @@ class RedisSource(NoHistory):
     def _failure(self, error: Exception) -> PollFailed:
         """Return what an error that spoiled the whole pipeline means."""
         text = said(str(error), self._secrets)
-        known = reason_of(error)
-        match error:
-            case exceptions.AuthenticationError() | exceptions.AuthenticationWrongNumberOfArgsError():
-                reason, what = FailureReason.AUTH, f"it does not accept our user and password: {text}"
-            case exceptions.NoPermissionError():
-                reason, what = FailureReason.AUTH, text
-            case exceptions.BusyLoadingError():
-                reason, what = FailureReason.UNAVAILABLE, "it is loading its data into memory"
-            case exceptions.InvalidResponse():
-                reason, what = FailureReason.BAD_ANSWER, "it does not speak the protocol of Redis"
-            case exceptions.TimeoutError():
-                return timed_out(self._where, self._settings.timeout)
-            case exceptions.ConnectionError() if "max number of clients" in text:
-                reason, what = FailureReason.UNAVAILABLE, "it has no connection left for us (maxclients)"
-            case exceptions.ResponseError():
-                reason, what = FailureReason.UNAVAILABLE, text
-            case _ if known is not None:
-                reason, what = known
-            case _:
-                reason, what = FailureReason.RESET, "the connection broke off"
+        known = resp_fault(error, text, self._settings.timeout) or reason_of(error)
+        reason, what = known or (FailureReason.RESET, "the connection broke off")
         return PollFailed(reason, f"{self._where}: {what}")
 
 

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import sentry_api as api
-from evaluator.sources.api import ApiClient, AskError, Round
+from evaluator.sources.api import AskError, Round
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
 from evaluator.sources.api_settings import Terms
+from evaluator.sources.api_source import ApiSource
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.sentry_batch import answers, key_of
 from evaluator.sources.sentry_query import SentryQuery, SentrySettings
@@ -42,7 +43,7 @@ _MOST_LINES = 10
 _INTERVALS = (60.0, 300.0, 900.0, 3600.0)
 
 
-class SentrySource:
+class SentrySource(ApiSource):
     """One organization of Sentry."""
 
     Settings: ClassVar[type[BaseModel]] = SentrySettings
@@ -62,25 +63,11 @@ class SentrySource:
             remaining="x-sentry-rate-limit-remaining",
             resets=("x-sentry-rate-limit-reset",),
         )
-        self._client = ApiClient(terms, settings)
-        self._turn = asyncio.Lock()
+        super().__init__(terms, settings)
         self._projects: dict[str, str] | None = None
         self._read = 0.0
         self._lost: Mapping[str, float] = {}
         self._looked: float | None = None
-
-    async def open(self) -> None:
-        """Make the client, which connects when it is asked."""
-        self._turn = asyncio.Lock()
-        await self._client.open()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    def usage(self) -> Mapping[str, float]:
-        """Return requests, and those refused with 429."""
-        return self._client.usage()
 
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
         """Ask one request for all queries that differ only in project and measure, and answer each."""

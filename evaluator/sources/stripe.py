@@ -4,7 +4,6 @@ It knows which lists a set of queries needs, and reads each once a poll. What th
 a window is kept is in `stripe_ledger`. It never judges a value, and never retries: the next poll is the retry.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -14,9 +13,10 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult
 from evaluator.sources import stripe_objects as objects
-from evaluator.sources.api import ApiClient, AskError, Round
+from evaluator.sources.api import AskError, Round
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_settings import Terms
+from evaluator.sources.api_source import ApiSource
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.source import NoHistory
 from evaluator.sources.stripe_ledger import Ledger, Undelivered
@@ -48,7 +48,7 @@ _KINDS: Mapping[str, objects.Kind[Any]] = {
 }
 
 
-class StripeSource(NoHistory):
+class StripeSource(ApiSource, NoHistory):
     """One account of Stripe, in live or in test mode."""
 
     Settings: ClassVar[type[BaseModel]] = StripeSettings
@@ -67,22 +67,8 @@ class StripeSource(NoHistory):
             most=settings.requests_per_second,
             seconds=1.0,
         )
-        self._client = ApiClient(terms, settings)
-        self._turn = asyncio.Lock()
+        super().__init__(terms, settings)
         self._ledgers: dict[str, tuple[tuple[str, ...], float, Ledger[Any]]] = {}
-
-    async def open(self) -> None:
-        """Make the client, which connects when it is asked."""
-        self._turn = asyncio.Lock()
-        await self._client.open()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    def usage(self) -> Mapping[str, float]:
-        """Return requests, and those refused with 429."""
-        return self._client.usage()
 
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
         """Read each list that is needed once, as far as it is new, and answer each query."""

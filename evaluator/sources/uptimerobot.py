@@ -5,7 +5,7 @@ ended in `uptimerobot_seen`. It never judges a value, and never retries: the nex
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from typing import ClassVar
@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from evaluator.engine import rules
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources import uptimerobot_list as listed
-from evaluator.sources.api import ApiClient, AskError, Round
+from evaluator.sources.api import AskError, Round
 from evaluator.sources.api_checkups import Trial, clock_checkup, limits_checkup, tried
 from evaluator.sources.api_refusals import did_you_mean
 from evaluator.sources.api_settings import Terms
+from evaluator.sources.api_source import ApiSource
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.sources.names import several
 from evaluator.sources.source import NoHistory
@@ -37,7 +38,7 @@ _UPTIME_KEPT, _RESPONSE_KEPT = 900.0, 300.0
 """Seconds that a monitor's statistics are used again: each costs a request of its own in v3."""
 
 
-class UptimeRobotSource(NoHistory):
+class UptimeRobotSource(ApiSource, NoHistory):
     """One account of UptimeRobot."""
 
     Settings: ClassVar[type[BaseModel]] = UptimeRobotSettings
@@ -60,26 +61,12 @@ class UptimeRobotSource(NoHistory):
             remaining="x-ratelimit-remaining",
             resets=("x-ratelimit-reset",),
         )
-        self._client = ApiClient(terms, settings)
+        super().__init__(terms, settings)
         self._seen = Seen()
-        self._turn = asyncio.Lock()
         self._list: list[Monitor] | None = None
         self._read = 0.0
         self._responses = self._had_responses = False
         self._kept: dict[tuple[int, str], tuple[float, float]] = {}
-
-    async def open(self) -> None:
-        """Make the client, which connects when it is asked."""
-        self._turn = asyncio.Lock()
-        await self._client.open()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    def usage(self) -> Mapping[str, float]:
-        """Return requests, and those refused with 429."""
-        return self._client.usage()
 
     async def poll(self, queries: Sequence[rules.Query], now: float) -> list[PollResult]:
         """Answer all queries from one list of the monitors."""
