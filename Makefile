@@ -62,7 +62,7 @@ wheel: install ## Build what ships, into dist/.
 
 lock: install ## Take the newest versions that pyproject.toml allows into the lock files.
 	$(BIN)/uv $(UV_COMPILE) pyproject.toml --output-file requirements.lock
-	$(BIN)/uv $(UV_COMPILE) pyproject.toml --group test --group lint --group desk \
+	$(BIN)/uv $(UV_COMPILE) pyproject.toml --group test --group lint --group desk --group mutation \
 		--constraint requirements.lock --output-file requirements-dev.lock
 
 UV_COMPILE := pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \

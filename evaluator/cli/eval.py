@@ -25,7 +25,7 @@ from evaluator.engine.alerts import Verdict
 from evaluator.engine.conditions import verdict_of
 from evaluator.engine.rules import Op, Rule, Tier
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, series_of, series_text
-from evaluator.engine.wording import healthy_text, limit_text, value_text
+from evaluator.engine.wording import healthy_text, tier_text, value_text
 from evaluator.sources.source import Source
 from evaluator.web.wording import count
 
@@ -175,7 +175,7 @@ def _as_json(rule: Rule, result: PollResult, rows: Sequence[Judged], now: float)
         "at": now,
         "error": failed,
         "warnings": [] if isinstance(result, PollFailed) else list(result.warnings),
-        "tiers": [{"severity": tier.severity.value, "limit": limit_text(tier.limit, rule.unit)} for tier in rule.tiers],
+        "tiers": [{"severity": tier.severity.value, "limit": tier_text(tier, rule.unit)} for tier in rule.tiers],
         "series": [
             {
                 "labels": row.labels,
@@ -215,7 +215,7 @@ def _table(rule: Rule, rows: Sequence[Judged]) -> Table:
     table.add_column("series", overflow="fold")
     table.add_column("value", justify="right", no_wrap=True)
     for tier in rule.tiers:
-        table.add_column(badge(tier.severity.value).append(f" {limit_text(tier.limit, rule.unit)}", "dim"))
+        table.add_column(badge(tier.severity.value).append(f" {tier_text(tier, rule.unit)}", "dim"))
     for row in rows:
         cells = [Text(f"{_word(verdict, tier, rule)}", _STYLES[verdict]) for verdict, tier in _paired(rule, row)]
         series = plain(series_text(series_of(row.labels))) or "(no labels)"

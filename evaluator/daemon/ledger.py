@@ -57,8 +57,8 @@ class Ledger:
 
     def take(self, changes: Changes) -> None:
         """Make changes true in memory, to be written by the next `flush`."""
+        self.world.apply(changes)
         if changes:
-            self.world.apply(changes)
             self._waiting.add(changes)
             self._tell(changes)
 

@@ -77,6 +77,10 @@ class Alert:
     """Seconds of good answers since its series was last in one."""
     window: tuple[tuple[float, float], ...] = ()
     """The last samples as (time, value), oldest first, where `datapoints` needs them."""
+    unmet_since: float | None = None
+    """Since which slot `only_if` has not held; `None` while it holds, or was never asked."""
+    unmet_seen: float | None = None
+    """The last slot at which it was seen not to hold."""
     edited: bool = False
     """The rule's identity changed: the next good answer decides whether this alert goes on."""
     reason: str = ""
@@ -152,6 +156,10 @@ class Finding:
     """`None` where there is no (known) value."""
     worse: bool = False
     """A worse tier of the same series is firing or recovering: then a breach fires at once."""
+    said: str = ""
+    """What a condition that looks at more than the value has to say: `rose by 62 % within 15m (31 samples)`."""
+    hold: float = 0.0
+    """Seconds that clear must last at least, whatever `recover.for` says: the incident is flapping."""
 
 
 def quiet_alert(key: AlertKey, at: float) -> Alert:

@@ -14,7 +14,7 @@ def verdict_of(tier: Tier, value: float) -> Verdict:
     """Return what one value says under this tier's limit and recovery limit. NaN says nothing."""
     if value != value:  # noqa: PLR0124 - the cheapest test for NaN, and the one that needs no import.
         return Verdict.UNKNOWN
-    if tier.limit.holds(value):
+    if tier.limit is not None and tier.limit.holds(value):
         return Verdict.BREACH
     if tier.recover.limit is None or tier.recover.limit.holds(value):
         return Verdict.CLEAR
@@ -48,11 +48,16 @@ def rows_beyond(limit: Limit, values: Sequence[float]) -> list[int]:
             assert_never(limit.op)
 
 
-def nearest_row(limit: Limit, values: Sequence[float]) -> int | None:
-    """Return the position of the value that is nearest to, or furthest beyond, the limit: what people look at first."""
+def nearest_row(limit: Limit | None, values: Sequence[float]) -> int | None:
+    """Return the position of the value that is nearest to, or furthest beyond, the limit: what people look at first.
+
+    Without a limit it is the highest value. `None` where no value is known.
+    """
     known = [row for row, value in enumerate(values) if value == value]  # noqa: PLR0124 - NaN.
     if not known:
         return None
+    if limit is None:
+        return max(known, key=values.__getitem__)
     match limit.op:
         case Op.ABOVE | Op.AT_LEAST:
             return max(known, key=values.__getitem__)

@@ -5,7 +5,7 @@ that is the rule's `no_data`. Only what is not quiet has a row.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from evaluator.engine.reasons import reason_of
 from evaluator.engine.rows import Reading, newest_of, readings_that_matter, recent
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
 from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
+from evaluator.engine.trail import Chunk, Trails
 from evaluator.engine.window import SPARE_STEPS, amended, beyond, push, window_size, windowed_verdict
 
 Book = Mapping[tuple[Severity, Series], Alert]
@@ -49,6 +50,24 @@ class Transition:
     cause: Cause
 
 
+def _never(_: Series) -> float:
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known besides a rule's alerts when it is judged."""
+
+    trails: Trails = field(default_factory=dict)
+    """The samples that it keeps."""
+    since: float = 0.0
+    """When the rule was first seen."""
+    gate: PollResult | None = None
+    """The answer to the query of its `only_if`; `None` counts as a failed poll."""
+    hold: Callable[[Series], float] = _never
+    """By series: seconds that clear must last at least, since its incident is flapping."""
+
+
 @dataclass(slots=True)
 class Evaluation:
     """What one evaluation changed."""
@@ -60,9 +79,21 @@ class Evaluation:
     absent: dict[Series, float | None] = field(default_factory=dict)
     """For rules with `no_data = "breach"`: series whose count of missing seconds changed; `None`: forgotten."""
     transitions: list[Transition] = field(default_factory=list)
+    chunks: dict[tuple[float, Series, int], Chunk | None] = field(default_factory=dict)
+    """What changed of the samples that the rule keeps: (width, series, number of the chunk)."""
 
 
-def evaluate(rule: Rule, result: PollResult, book: Book, remembered: Mapping[Series, float], now: float) -> Evaluation:
+NOTHING_ELSE = Standing()
+
+
+def evaluate(
+    rule: Rule,
+    result: PollResult,
+    book: Book,
+    remembered: Mapping[Series, float],
+    now: float,
+    standing: Standing = NOTHING_ELSE,  # noqa: ARG001
+) -> Evaluation:
     """Judge one answer.
 
     `book` are the rule's alerts, `remembered` the series of a `no_data = "breach"` rule with the seconds for which each

@@ -7,7 +7,7 @@ from evaluator.engine.alerts import Alert, Finding, State, Verdict
 from evaluator.engine.rules import NoDataPolicy, Rule, Tier
 from evaluator.engine.units import format_duration
 from evaluator.engine.window import beyond
-from evaluator.engine.wording import healthy_text, held_text, limit_text, value_text
+from evaluator.engine.wording import healthy_text, held_text, tier_text, value_text
 
 
 def reason_of(rule: Rule, tier: Tier, before: State, alert: Alert, finding: Finding) -> str:
@@ -40,12 +40,12 @@ def _what_was_seen(rule: Rule, tier: Tier, alert: Alert, finding: Finding) -> st
     if finding.verdict is Verdict.BREACH:
         if tier.datapoints is not None:
             count = beyond(tier, alert.window[-tier.datapoints.n :])
-            return f"{count} of the last {tier.datapoints.n} samples {limit_text(tier.limit, rule.unit)}, now {value}"
-        return f"{value} is {limit_text(tier.limit, rule.unit)}"
+            return f"{count} of the last {tier.datapoints.n} samples {tier_text(tier, rule.unit)}, now {value}"
+        return f"{value} is {tier_text(tier, rule.unit)}"
     if finding.verdict is Verdict.CLEAR and tier.datapoints is None and tier.recover.datapoints is None:
         return f"{value} is {healthy_text(tier, rule.unit)}"
     if finding.verdict is Verdict.CLEAR:
         needed = tier.recover.datapoints
         allowed = f"at most {needed} samples" if needed else f"fewer than {tier.datapoints} samples"
-        return f"{allowed} {limit_text(tier.limit, rule.unit)}, now {value}"
+        return f"{allowed} {tier_text(tier, rule.unit)}, now {value}"
     return f"{value} is not {healthy_text(tier, rule.unit)}"

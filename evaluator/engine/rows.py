@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from evaluator.engine.conditions import nearest_row, rows_beyond
-from evaluator.engine.rules import Rule
+from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.samples import Samples, Series, series_of
 
 Reading = tuple[float, float | None]
@@ -26,7 +26,7 @@ def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]
 
     A known series without a row is not in the result.
     """
-    rows = {row for tier in rule.tiers for row in rows_beyond(tier.limit, samples.values)}
+    rows = {row for tier in rule.tiers for row in _rows_to_judge(tier, samples)}
     wanted = {series_of(samples.labels[row]) for row in rows} if samples.at is not None else set()
     # A series of dated samples may have several rows, and all of them are judged, so each one counts as known.
     rows.update(rows_of(samples, {*known, *wanted}))
@@ -97,6 +97,13 @@ def _one(rule: Rule, readings: list[Reading]) -> Reading:
     if len(readings) == 1:
         return readings[0]
     return readings[nearest_row(rule.tiers[0].limit, [value for value, _ in readings]) or 0]
+
+
+def _rows_to_judge(tier: Tier, samples: Samples) -> Iterable[int]:
+    """Return the rows that are beyond the limit; all of them where the value alone does not say what is wrong."""
+    if tier.looks_back or tier.limit is None:
+        return range(0 if tier.absent else len(samples))
+    return rows_beyond(tier.limit, samples.values)
 
 
 def _timestamp(reading: Reading) -> float:

@@ -12,6 +12,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
+from evaluator.engine.calendar import ActiveHours
+from evaluator.engine.damping import Flapping, Storm
+from evaluator.engine.maintenance import Window
+from evaluator.engine.shapes import Keep, Missed, Trend, Unusual, kept_for_trend, kept_for_unusual
+
 BUILT_IN = "built-in"
 """What stands in place of a file for rules that nobody wrote."""
 
@@ -104,12 +109,23 @@ class Tier:
     """A limit with its severity. A rule with `severity` has one, a rule with `P0` ... `P3` one for each."""
 
     severity: Severity
-    limit: Limit
+    limit: Limit | None
+    """`None` where only other conditions make the breach. All that there are must hold."""
     for_: float = 0.0
     """Seconds that the breach must last; 0 fires at the first breach."""
     datapoints: Datapoints | None = None
     """Instead of `for_`."""
     recover: Recover = Recover()
+    trend: Trend | None = None
+    unusual: Unusual | None = None
+    missed: Missed | None = None
+    absent: bool = False
+    """The breach is that there is no series at all; then nothing else is a condition."""
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether its verdict needs more than the value: every series counts then, not only those beyond a limit."""
+        return self.trend is not None or self.unusual is not None or self.missed is not None
 
 
 class NoDataPolicy(StrEnum):
@@ -166,6 +182,15 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class OnlyIf:
+    """`only_if`: a second question, whose answer must be beyond this limit for the rule to be judged."""
+
+    query: Query
+    limit: Limit
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One `[rule.NAME]`, complete: defaults are filled in and units are worked out."""
 
@@ -183,6 +208,13 @@ class Rule:
     no_data: NoData = NoData()
     group_by: tuple[str, ...] | None = None
     """Labels that make one incident; `None`: all of them, an incident for each series; `()`: one for the rule."""
+    only_if: OnlyIf | None = None
+    active: tuple[ActiveHours, ...] = ()
+    """When it may open and raise incidents; outside of all of them it is muted. `()`: always."""
+    inhibited_by: tuple[str, ...] = ()
+    """Names of rules whose open incidents hold this one's back."""
+    flapping: Flapping | None = None
+    storm: Storm | None = None
     mode: Mode = Mode.PAGE
     off_because: str = ""
     """Why it is off, where it was not the rule that said so (`source "cloudwatch" is disabled`)."""
@@ -205,6 +237,16 @@ class Rule:
     def step(self) -> float:
         """The larger of `every` and the query's own period, in seconds: the unit in which blindness is measured."""
         return max(self.every, self.query.step)
+
+    @property
+    def keeps(self) -> tuple[Keep, ...]:
+        """How its samples must be kept for its conditions to be judged, each way once; `()`: they need not be."""
+        trends = [kept_for_trend(tier.trend, self.step) for tier in self.tiers if tier.trend is not None]
+        usual = [kept_for_unusual(tier.unusual, self.step) for tier in self.tiers if tier.unusual is not None]
+        spans: dict[float, float] = {}
+        for keep in (*trends, *usual):
+            spans[keep.width] = max(keep.span, spans.get(keep.width, 0.0))
+        return tuple(Keep(width, span) for width, span in sorted(spans.items()))
 
     @property
     def judged(self) -> bool:
@@ -234,9 +276,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules, by name. Frozen: a reload puts a new one in its place."""
+    """All rules and windows, by name. Frozen: a reload puts a new one in its place."""
 
     rules: Mapping[str, Rule] = field(default_factory=lambda: MappingProxyType({}))
+    windows: Mapping[str, Window] = field(default_factory=lambda: MappingProxyType({}))
+    """Maintenance windows, by name."""
 
     def __iter__(self) -> Iterator[Rule]:
         """Iterate over the rules in the order in which they were read."""

@@ -48,7 +48,7 @@ def amended(window: Window, tier: Tier, late: Iterable[tuple[float, float]], ste
 
 def beyond(tier: Tier, window: Window) -> int:
     """Return how many samples of a window are beyond the tier's limit."""
-    return sum(tier.limit.holds(value) for _, value in window)
+    return 0 if tier.limit is None else sum(tier.limit.holds(value) for _, value in window)
 
 
 def windowed_verdict(tier: Tier, window: Window, value: float, at: float, step: float) -> Verdict:

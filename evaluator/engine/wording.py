@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from evaluator.engine.rules import Limit, Op, Tier
+from evaluator.engine.shapes import Direction, Trend, Unusual
 from evaluator.engine.units import format_duration, format_value
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.\-]*)\}")
@@ -36,10 +37,26 @@ def limit_text(limit: Limit, unit: str | None) -> str:
     return f"{_WORDS[limit.op]} {_bounds(limit, unit)}"
 
 
+def tier_text(tier: Tier, unit: str | None) -> str:
+    """Return what makes the breach, for people: `above 90 %`, `rising by 50 % within 15m and above 10 %`."""
+    parts = [_trend_text(tier.trend, unit)] if tier.trend is not None else []
+    if tier.unusual is not None:
+        parts.append(_unusual_text(tier.unusual))
+    if tier.missed is not None:
+        parts.append(f"without a success since {tier.missed.cron} ({tier.missed.timezone}) was due")
+    if tier.absent:
+        parts.append("absent")
+    if tier.limit is not None:
+        parts.append(limit_text(tier.limit, unit))
+    return " and ".join(parts)
+
+
 def healthy_text(tier: Tier, unit: str | None) -> str:
     """Return what the value must be for the tier to be clear: `below 80 %`, `not above 90 %`."""
     if tier.recover.limit is not None:
         return limit_text(tier.recover.limit, unit)
+    if tier.limit is None or tier.looks_back:
+        return f"no longer {tier_text(tier, unit)}"
     return f"{_HEALTHY[tier.limit.op]} {_bounds(tier.limit, unit)}"
 
 
@@ -60,6 +77,16 @@ def render(template: str, labels: Mapping[str, str], *, value: str, limit: str, 
     """
     words = {**labels, "value": value, "limit": limit, "since": since}
     return _PLACEHOLDER.sub(lambda found: words.get(found.group(1), found.group(0)), template)
+
+
+def _trend_text(trend: Trend, unit: str | None) -> str:
+    by = f"{trend.by * 100:g} %" if trend.share else format_value(trend.by, unit)
+    return f"{trend.way} by {by} within {format_duration(trend.over)}"
+
+
+def _unusual_text(unusual: Unusual) -> str:
+    side = {Direction.HIGH: "above", Direction.LOW: "below", Direction.BOTH: "from"}[unusual.direction]
+    return f"more than {unusual.by:g} MAD {side} what is usual"
 
 
 def _bounds(limit: Limit, unit: str | None) -> str:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from evaluator.engine.alerts import Alert, AlertKey
+from evaluator.engine.evaluate import Transition
 from evaluator.engine.samples import Series
 from evaluator.incidents.commands import Command
 from evaluator.incidents.deliveries import Delivery
 from evaluator.incidents.incident import Event, Incident
+from evaluator.incidents.silence import Silence
 
 
 class SeriesKey(NamedTuple):
@@ -41,6 +43,8 @@ class Judged:
     """`Rule.identity` of then."""
     mode: str
     """`page`, `shadow`, `off`."""
+    since: float = 0.0
+    """When the rule was first seen, or asked something else: due times of `missed` count from here. 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,17 @@ class RuleFile:
     """Relative to the rules folder, with `/`."""
     text: str
     loaded_at: float
+
+
+class ChunkKey(NamedTuple):
+    """What a chunk of kept samples is known by."""
+
+    rule: str
+    width: float
+    """Seconds of a bucket; see `engine.shapes.Keep`."""
+    series: Series
+    number: int
+    """Which `CHUNK` buckets since the epoch; see `engine.trail`."""
 
 
 @dataclass(slots=True)
@@ -65,10 +80,17 @@ class Changes:
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     files: dict[str, RuleFile | None] = field(default_factory=dict)
     commands: dict[str, Command | None] = field(default_factory=dict)
+    silences: dict[str, Silence | None] = field(default_factory=dict)
+    chunks: dict[ChunkKey, tuple[float, ...] | None] = field(default_factory=dict)
+    """Kept samples, one value for each bucket; NaN where there is none."""
+    transitions: list[Transition] = field(default_factory=list)
+    """What alerts did, for `evaluator why`; only ever added."""
+    slots: dict[str, float] = field(default_factory=dict)
+    """By rule: the slot of its last live evaluation, whatever came of it. Only memory needs it: it is not written."""
 
     def __bool__(self) -> bool:
         """Return whether there is anything to write."""
-        return any(getattr(self, rows.name) for rows in fields(self))
+        return any(getattr(self, rows.name) for rows in fields(self) if rows.name != "slots")
 
     def add(self, newer: "Changes") -> None:
         """Take newer changes on top of these."""
@@ -80,6 +102,10 @@ class Changes:
         self.deliveries.update(newer.deliveries)
         self.files.update(newer.files)
         self.commands.update(newer.commands)
+        self.silences.update(newer.silences)
+        self.chunks.update(newer.chunks)
+        self.transitions.extend(newer.transitions)
+        self.slots.update(newer.slots)
 
 
 @dataclass(slots=True)
@@ -95,3 +121,6 @@ class Saved:
     """All rows of open incidents, and every row of any other incident that is pending or refused, with the rows of
     the same (incident, notifier) beside it."""
     files: list[RuleFile] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    """Those that are not over, and those that ended less than a day ago."""
+    chunks: dict[ChunkKey, tuple[float, ...]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from evaluator.engine.alerts import Alert, State, Verdict
 from evaluator.engine.evaluate import Cause, Evaluation
 from evaluator.engine.missing import missing_after
-from evaluator.engine.rules import Mode, Rule, Severity
+from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
 from evaluator.engine.samples import Series
 from evaluator.incidents.announce import (
     Circumstances,
@@ -33,6 +33,9 @@ BLIND_TOLD_AFTER = 86_400.0
 HUMAN_RESPITE = 1_800.0
 """Seconds for which a human's resolve is respected although the breach goes on."""
 
+NO_OTHERS = RuleSet()
+"""A rule set in which nothing mutes or inhibits."""
+
 _CLOSE_REASONS = {
     Cause.JUDGED: CloseReason.RECOVERED,
     Cause.EDITED: CloseReason.EDITED,
@@ -53,6 +56,8 @@ class Occasion:
     live: bool
     """Whether the evaluation is of now; what is judged from history may close, but not open, join or raise."""
     given: Circumstances
+    rules: RuleSet = NO_OTHERS
+    """The rule set in force."""
 
 
 def decide(occasion: Occasion) -> Changes:

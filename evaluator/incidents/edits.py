@@ -35,10 +35,15 @@ def reload(
             continue
         changes.add(_changed(world, rule, given))
         before = world.judged.get(name)
-        mark = Judged(name, before.at if before else 0.0, rule.identity, rule.mode.value)
+        mark = Judged(name, before.at if before else 0.0, rule.identity, rule.mode.value, _since(before, rule, now))
         if mark != before:
             changes.judged[name] = mark
     return changes
+
+
+def _since(before: Judged | None, rule: Rule, now: float) -> float:
+    """Return since when the rule asks what it asks."""
+    return before.since if before is not None and before.since and before.identity == rule.identity else now
 
 
 def _changed(world: World, rule: Rule, given: Circumstances) -> Changes:

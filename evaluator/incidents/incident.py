@@ -56,6 +56,14 @@ class EventKind(StrEnum):
     SENT = "sent"
     REFUSED = "refused"
     DROPPED = "dropped"
+    RECOVERING = "recovering"
+    RELAPSED = "relapsed"
+    UNKNOWN = "unknown"
+    """Its series cannot be seen now; `BLIND` comes after a day of it."""
+    FLAPPING = "flapping"
+    MUTED = "muted"
+    """A silence, a window, ... now covers it: it goes on, and is not raised."""
+    UNMUTED = "unmuted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,21 @@ class Event:
     at: float
     kind: EventKind
     text: str
+
+
+STORM = "storm"
+"""The rule name of incidents that a storm made; no rule can have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """What a storm took in, instead of an incident of its own."""
+
+    rule: str
+    group: Series
+    severity: Severity
+    at: float
+    """When it joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +132,14 @@ class Incident:
     """`file:line` of the rule."""
     labels: Series = ()
     """The labels of the rule, for people."""
+    flapping: bool = False
+    """Its group opens so often that it is held open for longer."""
+    muted: str = ""
+    """What keeps it from being raised now, for people; empty: nothing does."""
+    unknown_told: bool = False
+    """Its timeline says that nothing is known of it now."""
+    caught: tuple[Caught, ...] = ()
+    """Only for a storm: what is still wrong of what it took in, sorted. Kept as it was when a human resolves it."""
 
     @property
     def open(self) -> bool:

@@ -11,7 +11,7 @@ from evaluator.engine.alerts import Alert, State
 from evaluator.engine.conditions import nearest_row
 from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.samples import Series, series_of, series_text
-from evaluator.engine.wording import held_text, limit_text, render, value_text
+from evaluator.engine.wording import held_text, render, tier_text, value_text
 from evaluator.incidents.deliveries import Message
 from evaluator.incidents.grouping import common_labels
 from evaluator.incidents.incident import CloseReason, Incident
@@ -57,7 +57,7 @@ def told_of(incident: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
     worst = worst_of(rule, alerts)
     if worst is None:
         return incident
-    value, limit = value_text(worst.alert.value, rule.unit), limit_text(worst.tier.limit, rule.unit)
+    value, limit = value_text(worst.alert.value, rule.unit), tier_text(worst.tier, rule.unit)
     since = time_text(incident.active_at)
     labels = {**rule.labels, **common_labels(alerts)}
     title = render(rule.summary or _default_summary(rule, incident), labels, value=value, limit=limit, since=since)

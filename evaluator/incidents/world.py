@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from evaluator.engine.alerts import Alert
 from evaluator.engine.rules import Severity
 from evaluator.engine.samples import Series
-from evaluator.incidents.changes import Changes, Judged, Saved
+from evaluator.engine.trail import Chunk
+from evaluator.incidents.changes import Changes, ChunkKey, Judged, Saved
 from evaluator.incidents.deliveries import Delivery, DeliveryState
 from evaluator.incidents.incident import Incident
+from evaluator.incidents.silence import Silence
 
 Book = dict[tuple[Severity, Series], Alert]
 """The alerts of one rule that have a row."""
@@ -37,6 +39,12 @@ class World:
     """By rule: how far it has been judged."""
     incidents: dict[str, Incident] = field(default_factory=dict)
     """By id: the open ones and the recent ones."""
+    silences: dict[str, Silence] = field(default_factory=dict)
+    """By id: those that are not over, and the recent ones."""
+    trails: dict[str, dict[tuple[float, Series], dict[int, Chunk]]] = field(default_factory=dict)
+    """By rule: the samples that it keeps; see `engine.trail`."""
+    slots: dict[str, float] = field(default_factory=dict)
+    """By rule: the slot of its last live evaluation since the start, whatever came of it."""
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     """By id: those of open incidents, and those that are not finished."""
     _open: dict[str, dict[Series, str]] = field(default_factory=dict)
@@ -53,6 +61,8 @@ class World:
             judged={judged.rule: judged for judged in saved.judged},
             incidents={incident.id: incident for incident in saved.incidents},
             deliveries={delivery.id: _woken(delivery, now) for delivery in saved.deliveries},
+            silences={silence.id: silence for silence in saved.silences},
+            chunks={**saved.chunks},
         )
         world.apply(changes)
         for remembered in saved.series:
@@ -73,8 +83,11 @@ class World:
             if judged is None:
                 self.judged.pop(rule, None)
                 self.remembered.pop(rule, None)
+                self.trails.pop(rule, None)
+                self.slots.pop(rule, None)
             else:
                 self.judged[rule] = judged
+        self._put_kept(changes)
         for incident in changes.incidents.values():
             self._put_incident(incident)
         for delivery in changes.deliveries.values():
@@ -107,6 +120,9 @@ class World:
         for incident in list(self.ended_incidents()):
             if incident.closed_at is not None and now - incident.closed_at > RECENT:
                 del self.incidents[incident.id]
+        for silence in list(self.silences.values()):
+            if silence.over(now - RECENT):
+                del self.silences[silence.id]
 
     def _put_alert(self, rule: str, key: tuple[Severity, Series], alert: Alert | None) -> None:
         if alert is not None:
@@ -116,6 +132,28 @@ class World:
         book.pop(key, None)
         if not book:
             self.alerts.pop(rule, None)
+
+    def _put_kept(self, changes: Changes) -> None:
+        for key, chunk in changes.chunks.items():
+            self._put_chunk(key, chunk)
+        for name, silence in changes.silences.items():
+            if silence is None:
+                self.silences.pop(name, None)
+            else:
+                self.silences[name] = silence
+        self.slots.update(changes.slots)
+
+    def _put_chunk(self, key: ChunkKey, chunk: Chunk | None) -> None:
+        trails = self.trails.setdefault(key.rule, {})
+        trail = trails.setdefault((key.width, key.series), {})
+        if chunk is not None:
+            trail[key.number] = chunk
+            return
+        trail.pop(key.number, None)
+        if not trail:
+            del trails[key.width, key.series]
+        if not trails:
+            del self.trails[key.rule]
 
     def _put_incident(self, incident: Incident) -> None:
         before = self.incidents.get(incident.id)

@@ -5,6 +5,7 @@ never knows metrics or rules.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -72,8 +73,16 @@ class Aws:
         """How many of them AWS refused for now."""
 
     async def load(self) -> None:
-        """Load boto3 and its description of CloudWatch, so that no poll spends its time with that. It asks nobody."""
-        await asyncio.wrap_future(self._threads.submit(described))
+        """Load boto3 and what it knows of CloudWatch, so that no poll spends its time with that. It asks nobody."""
+        await asyncio.wrap_future(self._threads.submit(self._load))
+
+    def _load(self) -> None:
+        described()
+        if self._settings.access_key_id is not None and self._settings.role_arn is None:
+            # No credentials need be asked for, so the client can be there before the first poll. Should it not come to
+            # be, the first poll says why.
+            with contextlib.suppress(Exception):
+                self.client("cloudwatch")
 
     async def do(self, service: str, work: Callable[[Any], T], until: float) -> T:
         """Run `work` with the client of a service in a thread, and return what comes of it.
@@ -138,6 +147,10 @@ class Aws:
         """Raise `NoCredentialsError` where there are no credentials: a client would be made without, and stay so."""
         from botocore.exceptions import NoCredentialsError
 
+        session = self._in_session()
+        if self._settings.access_key_id is not None:
+            # Whoever has been given a key does not look for one, however long the making of a client takes.
+            return
         call = getattr(self._here, "call", None)
         nobody = NoCredentialsError()
         if time.monotonic() < self._nobody_until:
@@ -146,7 +159,7 @@ class Aws:
         if call is not None:
             # Should the search take too long, this is why.
             call.last = nobody
-        if self._in_session().get_credentials() is None:
+        if session.get_credentials() is None:
             self._nobody_until = time.monotonic() + _LOOK_AGAIN
             raise nobody
         if call is not None:

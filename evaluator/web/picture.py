@@ -10,7 +10,7 @@ from typing import Any
 from evaluator.engine.alerts import Alert, State
 from evaluator.engine.rules import Mode, Rule, Tier
 from evaluator.engine.samples import Series, series_text
-from evaluator.engine.wording import healthy_text, limit_text, render, value_text
+from evaluator.engine.wording import healthy_text, render, tier_text, value_text
 from evaluator.incidents.incident import Incident
 from evaluator.web.countdown import time_left
 from evaluator.web.incidents import blind_since, group_text, incident_json
@@ -161,7 +161,7 @@ def _pending(pending: list[Alert], rules: Mapping[str, Rule], active: _Alerts, n
             **_alert(alert, rule, tier),
             "since": rfc3339(alert.active_at),
             "opens_in": left,
-            "opens_if": f"it stays {limit_text(tier.limit, rule.unit)}",
+            "opens_if": f"it stays {tier_text(tier, rule.unit)}",
             "raises": (alert.rule, alert.series) in active,
             "blind": alert.verdict.value == "unknown",
             "shadow": rule.mode is Mode.SHADOW,
@@ -182,7 +182,7 @@ def _shadow(rules: Mapping[str, Rule], active: _Alerts, now: float) -> list[Json
 
 
 def _alert(alert: Alert, rule: Rule, tier: Tier) -> Json:
-    value, limit = value_text(alert.value, rule.unit), limit_text(tier.limit, rule.unit)
+    value, limit = value_text(alert.value, rule.unit), tier_text(tier, rule.unit)
     title = render(rule.summary, dict(alert.series), value=value, limit=limit, since=rfc3339(alert.active_at))
     return {
         "rule": alert.rule,

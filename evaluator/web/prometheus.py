@@ -13,7 +13,7 @@ from typing import Any
 
 from evaluator.engine.alerts import Alert, State
 from evaluator.engine.rules import Mode, Rule, Severity, Tier
-from evaluator.engine.wording import limit_text, render, value_text
+from evaluator.engine.wording import render, tier_text, value_text
 from evaluator.web.view import RuleStatus, Snapshot
 from evaluator.web.wording import NEVER, rfc3339
 
@@ -111,7 +111,7 @@ def _rule(status: RuleStatus, tier: Tier, alerts: list[Alert], wanted: Filter) -
         "lastEvaluation": _time(status.last_evaluation or 0.0),
         "state": next((state for state in _WORST if state in states), "inactive"),
         "mode": rule.mode.value,
-        "limit": limit_text(tier.limit, rule.unit),
+        "limit": tier_text(tier, rule.unit),
     }
 
 
@@ -120,7 +120,7 @@ def _alert(alert: Alert, rule: Rule) -> Json:
     series = {name: value for name, value in alert.series if name != "__name__"}
     words = {
         "value": value_text(alert.value, rule.unit),
-        "limit": limit_text(tier.limit, rule.unit) if tier else "",
+        "limit": tier_text(tier, rule.unit) if tier else "",
         "since": rfc3339(alert.active_at),
     }
     annotations = {name: render(text, series, **words) for name, text in _texts(rule).items()}

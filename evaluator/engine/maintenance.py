@@ -1,0 +1,62 @@
+"""Maintenance windows of the rule files, and the selectors that they share with silences.
+
+This module knows which alerts are selected, and when. It never knows what comes of it: that is `incidents.muting`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from evaluator.engine.samples import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which alerts: by rule and by series. Patterns are those of a shell: `*`, `?`, `[abc]`; case counts."""
+
+    rules: tuple[str, ...] = ("*",)
+    """Patterns of rule names, one of which must match."""
+    except_: tuple[str, ...] = ()
+    """Patterns of rule names, none of which may match; `except` in TOML."""
+    series: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Patterns by label; all must match, and a series without the label does not match."""
+
+    def names(self, rule: str) -> bool:
+        """Return whether it selects any series of a rule."""
+        return any(fnmatchcase(rule, each) for each in self.rules) and not any(
+            fnmatchcase(rule, each) for each in self.except_
+        )
+
+    def selects(self, rule: str, series: Series) -> bool:
+        """Return whether it selects a series of a rule."""
+        if not self.names(rule):
+            return False
+        labels = dict(series)
+        return all(name in labels and fnmatchcase(labels[name], each) for name, each in self.series.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """`when` of a window: it begins at each time of a cron line, and lasts `for_` seconds."""
+
+    cron: str
+    timezone: str
+    """IANA name."""
+    for_: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`[window.NAME]`: planned work, during which what it selects opens and raises nothing."""
+
+    name: str
+    selector: Selector = Selector()
+    start: float = 0.0
+    """`from`, seconds since the epoch; not used with `when`."""
+    end: float = 0.0
+    """`until`, seconds since the epoch, not part of it; not used with `when`."""
+    when: Recurring | None = None
+    reason: str = ""
+    file: str = ""
+    line: int = 0
