@@ -69,6 +69,21 @@ class World:
             world.remembered.setdefault(remembered.rule, {})[remembered.series] = remembered.absent
         return world
 
+    def copied(self) -> "World":
+        """Return a world of its own, to try something on: what is in it is frozen, so only the books are copied."""
+        return World(
+            alerts={rule: {**book} for rule, book in self.alerts.items()},
+            remembered={rule: {**series} for rule, series in self.remembered.items()},
+            judged={**self.judged},
+            incidents={**self.incidents},
+            silences={**self.silences},
+            trails={rule: {key: {**trail} for key, trail in trails.items()} for rule, trails in self.trails.items()},
+            slots={**self.slots},
+            deliveries={**self.deliveries},
+            _open={rule: {**groups} for rule, groups in self._open.items()},
+            _rows=defaultdict(set, {incident: {*rows} for incident, rows in self._rows.items()}),
+        )
+
     def apply(self, changes: Changes) -> None:
         """Take changes in."""
         for alert_key, alert in changes.alerts.items():
