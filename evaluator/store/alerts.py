@@ -32,6 +32,8 @@ ALERTS = Table(
     Column("sample_at", Number),
     Column("absent", Number, nullable=False),
     Column("window", Text, nullable=False),
+    Column("unmet_since", Number),
+    Column("unmet_seen", Number),
     Column("edited", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
 )
@@ -60,6 +62,8 @@ def _to_row(alert: Alert) -> upsert.Row:
         "sample_at": alert.sample_at,
         "absent": alert.absent,
         "window": documents.window_to_text(alert.window),
+        "unmet_since": alert.unmet_since,
+        "unmet_seen": alert.unmet_seen,
         "edited": alert.edited,
         "reason": alert.reason,
     }
@@ -82,6 +86,8 @@ def _from_row(row: Row[Any]) -> Alert:
         sample_at=row.sample_at,
         absent=row.absent,
         window=documents.window_from_text(row.window),
+        unmet_since=row.unmet_since,
+        unmet_seen=row.unmet_seen,
         edited=row.edited,
         reason=row.reason,
     )

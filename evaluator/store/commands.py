@@ -4,11 +4,12 @@ This module knows their columns. It never knows what a command does.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Column, Connection, Table, select
+from sqlalchemy import Column, Connection, Row, Table, select
 
 from evaluator.incidents.commands import Command, CommandKind
-from evaluator.store import upsert
+from evaluator.store import documents, upsert
 from evaluator.store.schema import METADATA, Number, Text
 
 COMMANDS = Table(
@@ -20,6 +21,7 @@ COMMANDS = Table(
     Column("by", Text, nullable=False),
     Column("at", Number, nullable=False),
     Column("note", Text, nullable=False),
+    Column("silence", Text),
 )
 """No index: the only query reads all of it, and it is nearly always empty."""
 
@@ -34,6 +36,7 @@ def write(connection: Connection, changes: Mapping[str, Command | None]) -> None
             "by": command.by,
             "at": command.at,
             "note": command.note,
+            "silence": None if command.silence is None else documents.silence_to_text(command.silence),
         }
         for command in changes.values()
         if command is not None
@@ -46,4 +49,9 @@ def load(connection: Connection) -> list[Command]:
     """Return all commands that are not carried out, the oldest first; those that only a newer version knows wait."""
     known = select(COMMANDS).where(COMMANDS.c.kind.in_([kind.value for kind in CommandKind]))
     rows = connection.execute(known.order_by(COMMANDS.c.id))
-    return [Command(row.id, CommandKind(row.kind), row.incident, row.by, row.at, row.note) for row in rows]
+    return [_from_row(row) for row in rows]
+
+
+def _from_row(row: Row[Any]) -> Command:
+    silence = None if row.silence is None else documents.silence_from_text(row.silence)
+    return Command(row.id, CommandKind(row.kind), row.incident, row.by, row.at, row.note, silence)

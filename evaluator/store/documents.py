@@ -1,17 +1,23 @@
-"""Values that are kept as JSON text in one column: series, windows, messages.
+"""Values that are kept in one column: series, windows, messages and silences as JSON, kept samples as bytes.
 
 This module knows their written form and every older one. It never knows a table. A reader takes what an older or newer
 version wrote: an unknown field is passed over, and a missing one has its default.
 """
 
 import json
+import math
+import struct
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from evaluator.engine.maintenance import Selector
 from evaluator.engine.rules import Severity
 from evaluator.engine.samples import Series
+from evaluator.engine.trail import CHUNK, Chunk
 from evaluator.incidents.deliveries import Message
+from evaluator.incidents.incident import Caught
+from evaluator.incidents.silence import Silence
 
 MESSAGE_VERSION = 1
 """Written as `v` into each message: raised when a field changes its meaning, so that a reader can tell."""
@@ -53,6 +59,84 @@ def window_to_text(window: tuple[tuple[float, float], ...]) -> str:
 def window_from_text(text: str) -> tuple[tuple[float, float], ...]:
     """Return the window of the text."""
     return tuple((float(at), float(value)) for at, value in json.loads(text))
+
+
+def chunk_to_bytes(chunk: Chunk) -> bytes:
+    """Return a chunk of kept samples as doubles, the lowest byte first, without the buckets after its last sample."""
+    count = next((place for place in range(len(chunk), 0, -1) if chunk[place - 1] == chunk[place - 1]), 0)
+    return struct.pack(f"<{count}d", *chunk[:count])
+
+
+def chunk_from_bytes(packed: bytes) -> Chunk:
+    """Return the chunk of the bytes; raises `ValueError` where they are none."""
+    count, rest = divmod(len(packed), 8)
+    if rest or count > CHUNK:
+        raise ValueError("not a chunk of kept samples")
+    return (*struct.unpack(f"<{count}d", packed), *(math.nan,) * (CHUNK - count))
+
+
+def caught_to_text(caught: tuple[Caught, ...]) -> str:
+    """Return what a storm took in as JSON: a list of rule, group, severity and time."""
+    return _dump([(one.rule, one.group, one.severity.value, one.at) for one in caught])
+
+
+def caught_from_text(text: str) -> tuple[Caught, ...]:
+    """Return what the storm of the text took in."""
+    return tuple(
+        Caught(rule, _series(group), Severity(severity), float(at)) for rule, group, severity, at in json.loads(text)
+    )
+
+
+def patterns_to_text(patterns: tuple[str, ...]) -> str:
+    """Return patterns of rule names as JSON: a list."""
+    return _dump(patterns)
+
+
+def patterns_from_text(text: str) -> tuple[str, ...]:
+    """Return the patterns of the text."""
+    return tuple(json.loads(text))
+
+
+def labels_to_text(labels: Mapping[str, str]) -> str:
+    """Return patterns by label as JSON: an object."""
+    return _dump(dict(labels))
+
+
+def labels_from_text(text: str) -> Mapping[str, str]:
+    """Return the patterns by label of the text."""
+    return MappingProxyType(dict(json.loads(text)))
+
+
+def silence_to_text(silence: Silence) -> str:
+    """Return a silence that is asked for as JSON; it has neither begun nor ended."""
+    return _dump(
+        {
+            "id": silence.id,
+            "rules": silence.selector.rules,
+            "except": silence.selector.except_,
+            "series": dict(silence.selector.series),
+            "by": silence.by,
+            "reason": silence.reason,
+            "starts_at": silence.starts_at,
+            "ends_at": silence.ends_at,
+            "ends_with_alert": silence.ends_with_alert,
+        }
+    )
+
+
+def silence_from_text(text: str) -> Silence:
+    """Return the silence of the text."""
+    fields: Mapping[str, Any] = json.loads(text)
+    series = MappingProxyType(dict(fields.get("series", {})))
+    return Silence(
+        id=fields["id"],
+        selector=Selector(tuple(fields.get("rules", ("*",))), tuple(fields.get("except", ())), series),
+        by=fields.get("by", ""),
+        reason=fields.get("reason", ""),
+        starts_at=float(fields["starts_at"]),
+        ends_at=float(fields["ends_at"]),
+        ends_with_alert=bool(fields.get("ends_with_alert", False)),
+    )
 
 
 def message_to_text(message: Message) -> str:

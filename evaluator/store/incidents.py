@@ -19,8 +19,10 @@ from sqlalchemy import (
     Row,
     Table,
     delete,
+    false,
     literal_column,
     select,
+    text,
     union_all,
 )
 
@@ -59,6 +61,10 @@ INCIDENTS = Table(
     Column("description", Text, nullable=False),
     Column("rule_at", Text, nullable=False),
     Column("labels", Text, nullable=False),
+    Column("flapping", Boolean, nullable=False, server_default=false()),
+    Column("muted", Text, nullable=False, server_default=text("''")),
+    Column("unknown_told", Boolean, nullable=False, server_default=false()),
+    Column("caught", Text, nullable=False, server_default=text("'[]'")),
 )
 """ULIDs sort by time, so the primary key also serves `newest`."""
 
@@ -114,6 +120,10 @@ def _to_row(incident: Incident) -> upsert.Row:
         "description": incident.description,
         "rule_at": incident.rule_at,
         "labels": documents.series_to_text(incident.labels),
+        "flapping": incident.flapping,
+        "muted": incident.muted,
+        "unknown_told": incident.unknown_told,
+        "caught": documents.caught_to_text(incident.caught),
     }
 
 
@@ -143,6 +153,10 @@ def _from_row(row: Row[Any]) -> Incident:
         description=row.description,
         rule_at=row.rule_at,
         labels=documents.series_from_text(row.labels),
+        flapping=row.flapping,
+        muted=row.muted,
+        unknown_told=row.unknown_told,
+        caught=documents.caught_from_text(row.caught),
     )
 
 

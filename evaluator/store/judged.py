@@ -5,7 +5,7 @@ This module knows their columns. It never knows what a start or a reload makes o
 
 from collections.abc import Mapping
 
-from sqlalchemy import Column, Connection, Table, select
+from sqlalchemy import Column, Connection, Table, select, text
 
 from evaluator.incidents.changes import Judged
 from evaluator.store import upsert
@@ -19,6 +19,7 @@ JUDGED = Table(
     Column("at", Number, nullable=False),
     Column("identity", Text, nullable=False),
     Column("mode", Text, nullable=False),
+    Column("since", Number, nullable=False, server_default=text("0")),
 )
 """`key` is the digest of the rule's name. No other index: the only query reads all of it."""
 
@@ -26,7 +27,14 @@ JUDGED = Table(
 def write(connection: Connection, changes: Mapping[str, Judged | None]) -> None:
     """Write how far rules have been judged; `None` deletes."""
     rows = [
-        {"key": digest(rule), "rule": rule, "at": kept.at, "identity": kept.identity, "mode": kept.mode}
+        {
+            "key": digest(rule),
+            "rule": rule,
+            "at": kept.at,
+            "identity": kept.identity,
+            "mode": kept.mode,
+            "since": kept.since,
+        }
         for rule, kept in changes.items()
         if kept is not None
     ]
@@ -37,4 +45,4 @@ def write(connection: Connection, changes: Mapping[str, Judged | None]) -> None:
 def load(connection: Connection) -> list[Judged]:
     """Return the rows of all rules, in the order of their names."""
     rows = connection.execute(select(JUDGED).order_by(JUDGED.c.rule))
-    return [Judged(row.rule, row.at, row.identity, row.mode) for row in rows]
+    return [Judged(row.rule, row.at, row.identity, row.mode, row.since) for row in rows]

@@ -12,14 +12,30 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from evaluator.engine.samples import Series
 from evaluator.incidents.changes import Changes, Saved
 from evaluator.incidents.commands import Command
 from evaluator.incidents.incident import Event, Incident
-from evaluator.store import alerts, commands, deliveries, files, incidents, judged, migrate, permissions, series
+from evaluator.incidents.silence import Silence
+from evaluator.store import (
+    alerts,
+    commands,
+    deliveries,
+    files,
+    incidents,
+    judged,
+    migrate,
+    observations,
+    permissions,
+    series,
+    silences,
+    transitions,
+)
 from evaluator.store.backend import Backend, T, Work
 from evaluator.store.errors import CommitFailed, Reason, StoreUnavailable
 from evaluator.store.postgres import PostgresBackend
 from evaluator.store.sqlite import SQLiteBackend
+from evaluator.store.transitions import Past
 
 COMMIT_SECONDS = 10.0
 """The most that a commit takes, whatever the server does."""
@@ -28,7 +44,7 @@ READ_SECONDS = 5.0
 LOAD_SECONDS = 60.0
 """The most that a start's load or a migration takes."""
 PRUNE_LIMIT = 1000
-"""How many incidents one `prune` deletes at most, so that no commit waits long for it."""
+"""How many incidents, silences or transitions are deleted at once at most, so that no commit waits long for it."""
 
 
 class Store:
@@ -86,6 +102,24 @@ class Store:
         """Return what people ask for and is not carried out yet, the oldest first; raises `StoreUnavailable`."""
         return self._read(commands.load, READ_SECONDS)
 
+    def silences(
+        self, limit: int, before: str | None = None, *, not_over_at: float | None = None
+    ) -> tuple[Silence, ...]:
+        """Return silences of any age, newest first, older than the id `before`; raises `StoreUnavailable`.
+
+        With `not_over_at` only those that were not over at this time: in force, or to come.
+        """
+        return self._read(lambda connection: silences.newest(connection, limit, before, not_over_at), READ_SECONDS)
+
+    def transitions(
+        self, rule: str, series: Series | None = None, before: float | None = None, limit: int = 100
+    ) -> tuple[Past, ...]:
+        """Return what the alerts of a rule did, newest first, in slots before `before`; raises `StoreUnavailable`.
+
+        `series` narrows it to one series; `()` is the series without labels.
+        """
+        return self._read(lambda connection: transitions.newest(connection, rule, series, before, limit), READ_SECONDS)
+
     def prune(self, before: float) -> int:
         """Forget incidents that ended before this time, with their timelines and deliveries; return how many.
 
@@ -100,6 +134,20 @@ class Store:
             return len(ids)
 
         return self._write(work)
+
+    def prune_silences(self, before: float) -> int:
+        """Forget silences that were over before this time; return how many, `PRUNE_LIMIT` at most at once.
+
+        Raises `CommitFailed`.
+        """
+        return self._write(lambda connection: silences.prune(connection, before, PRUNE_LIMIT))
+
+    def prune_transitions(self, before: float) -> int:
+        """Forget what alerts did before this time; return how many, `PRUNE_LIMIT` at most at once.
+
+        Raises `CommitFailed`.
+        """
+        return self._write(lambda connection: transitions.prune(connection, before, PRUNE_LIMIT))
 
     def check(self) -> None:
         """Raise `StoreUnavailable` unless the store answers and its schema is ours."""
@@ -167,6 +215,9 @@ def _write(connection: Connection, changes: Changes) -> None:
     judged.write(connection, changes.judged)
     files.write(connection, changes.files)
     commands.write(connection, changes.commands)
+    silences.write(connection, changes.silences)
+    observations.write(connection, changes.chunks)
+    transitions.write(connection, changes.transitions)
 
 
 def _load(connection: Connection, now: float) -> Saved:
@@ -177,6 +228,8 @@ def _load(connection: Connection, now: float) -> Saved:
         incidents=incidents.load(connection, now),
         deliveries=deliveries.load(connection),
         files=files.load(connection),
+        silences=silences.load(connection, now),
+        chunks=observations.load(connection),
     )
 
 

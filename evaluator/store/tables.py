@@ -9,7 +9,23 @@ from evaluator.store.deliveries import DELIVERIES
 from evaluator.store.files import FILES
 from evaluator.store.incidents import EVENTS, INCIDENTS
 from evaluator.store.judged import JUDGED
+from evaluator.store.observations import OBSERVATIONS
 from evaluator.store.schema import METADATA
 from evaluator.store.series import SERIES
+from evaluator.store.silences import SILENCES
+from evaluator.store.transitions import TRANSITIONS
 
-__all__ = ["ALERTS", "COMMANDS", "DELIVERIES", "EVENTS", "FILES", "INCIDENTS", "JUDGED", "METADATA", "SERIES"]
+__all__ = [
+    "ALERTS",
+    "COMMANDS",
+    "DELIVERIES",
+    "EVENTS",
+    "FILES",
+    "INCIDENTS",
+    "JUDGED",
+    "METADATA",
+    "OBSERVATIONS",
+    "SERIES",
+    "SILENCES",
+    "TRANSITIONS",
+]
