@@ -4,7 +4,7 @@ This module knows local time and its two odd days a year. It never reads a clock
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -44,6 +44,14 @@ class ActiveHours:
         if self.start < self.end:
             return day in self.days and self.start <= minute < self.end
         return (day in self.days and minute >= self.start) or ((day - 1) % 7 in self.days and minute < self.end)
+
+
+def time_text(at: float, *, seconds: bool = True) -> str:
+    """Return a time for people who may be anywhere: `2026-11-23 03:04:05 UTC`; an impossible one as its number."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}} UTC"
+    except (OverflowError, OSError, ValueError):
+        return str(at)
 
 
 def last_due(cron: str, timezone: str, at: float) -> float | None:

@@ -27,10 +27,13 @@ EMPTY: Chunk = (math.nan,) * CHUNK
 
 
 def noted(trail: Trail, width: float, at: float, value: float) -> tuple[int, Chunk] | None:
-    """Return the chunk that changes when a sample is kept, with its number; `None`: its bucket has one already."""
+    """Return the chunk that changes when a sample is kept, with its number; `None`: its bucket has one already.
+
+    NaN and infinities are not kept: nothing is compared with them, and no line goes through them.
+    """
     number, place = divmod(int(at // width), CHUNK)
     chunk = trail.get(number, EMPTY)
-    if value != value or chunk[place] == chunk[place]:  # noqa: PLR0124 - NaN is kept nowhere.
+    if not math.isfinite(value) or chunk[place] == chunk[place]:
         return None
     return number, (*chunk[:place], value, *chunk[place + 1 :])
 
@@ -40,7 +43,7 @@ def points(trail: Trail, width: float, start: float, end: float) -> Iterator[tup
 
     The time is that at which the bucket begins.
     """
-    first, last = math.ceil(start / width), math.ceil(end / width)
+    first, last = _first_bucket(width, start), _first_bucket(width, end)
     for number in range(first // CHUNK, (last - 1) // CHUNK + 1):
         chunk = trail.get(number)
         if chunk is not None:
@@ -48,6 +51,26 @@ def points(trail: Trail, width: float, start: float, end: float) -> Iterator[tup
             for place in range(max(first - base, 0), min(last - base, CHUNK)):
                 if chunk[place] == chunk[place]:
                     yield (base + place) * width, chunk[place]
+
+
+def values(trail: Trail, width: float, start: float, end: float) -> list[float]:
+    """Return the values of `points`, without their times: many at once, where only these count."""
+    first, last = _first_bucket(width, start), _first_bucket(width, end)
+    found: list[float] = []
+    for number in range(first // CHUNK, (last - 1) // CHUNK + 1):
+        chunk = trail.get(number)
+        if chunk is not None:
+            base = number * CHUNK
+            part = chunk[max(first - base, 0) : last - base]
+            found += [value for value in part if value == value]  # noqa: PLR0124 - NaN.
+    return found
+
+
+def _first_bucket(width: float, start: float) -> int:
+    """Return the number of the first bucket that begins at a time or later."""
+    number = math.ceil(start / width)
+    # The quotient is rounded: that of a time at which a bucket begins may be a little more than its number.
+    return number - 1 if (number - 1) * width >= start else number
 
 
 def first_kept(trail: Trail, width: float) -> float | None:
