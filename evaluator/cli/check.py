@@ -1,16 +1,17 @@
 """`evaluator check`: all problems of settings and rules at once.
 
-This command reads files and prints. It never asks a source and never opens the store.
+This command reads files and prints. It asks no source and opens no store; that is `check_running`.
 """
 
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from evaluator.cli import check_running
 from evaluator.cli.output import json_text
 from evaluator.config.load import Loaded, load
 from evaluator.config.problems import LINT_DOCS, Problem, counts, render, summary_line
@@ -18,6 +19,7 @@ from evaluator.config.problems import LINT_DOCS, Problem, counts, render, summar
 PATHS = typer.Argument(help="Rule files or folders; default: those of the settings.", show_default=False)
 CONFIG = typer.Option("--config", "-c", help="Settings file.", show_default=False)
 JSON = typer.Option("--json", help="Print one JSON object.")
+AGAINST = typer.Option("--against-running", help="Also ask the sources, and say what would open and close.")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,19 +31,31 @@ def check(
     paths: Annotated[list[Path] | None, PATHS] = None,
     config: Annotated[Path | None, CONFIG] = None,
     as_json: Annotated[bool, JSON] = False,
+    against_running: Annotated[bool, AGAINST] = False,
 ) -> None:
     """Check settings and rules, and show every problem with its line.
 
-    Exit code 0: fine, or only warnings. 2: at least one mistake.
+    Exit code 0: fine, or only warnings. 1: what runs could not be compared with. 2: at least one mistake.
     """
     loaded = load(config, os.environ, only=tuple(paths or ()))
     problems = [_from_here(problem, loaded) for problem in loaded.problems]
     errors, _ = counts(problems)
+    wrong = bool(errors) or loaded.fatal
+    found, why = None, ""
+    if against_running and not wrong:
+        try:
+            found = check_running.effect(loaded, paths or (), config)
+        except check_running.Incomparable as reason:
+            why = str(reason)
     if as_json:
-        _print_json(loaded, problems)
+        _print_json(loaded, problems, None if found is None else check_running.as_json(found), why)
     else:
-        _print(loaded, problems)
-    raise typer.Exit(2 if errors or loaded.fatal else 0)
+        console = _print(loaded, problems)
+        if found is not None:
+            check_running.draw(console, found)
+        elif why:
+            console.print(f"evaluator: there is nothing to compare with: {why}", style="bold red")
+    raise typer.Exit(2 if wrong else 1 if why else 0)
 
 
 def _from_here(problem: Problem, loaded: Loaded) -> Problem:
@@ -52,8 +66,8 @@ def _from_here(problem: Problem, loaded: Loaded) -> Problem:
     return replace(problem, file=str(place))
 
 
-def _print(loaded: Loaded, problems: list[Problem]) -> None:
-    """Print the problems with their lines, then one line for all."""
+def _print(loaded: Loaded, problems: list[Problem]) -> Console:
+    """Print the problems with their lines, then one line for all; return where."""
     console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
     for problem in problems:
         console.print(render(problem))
@@ -63,9 +77,10 @@ def _print(loaded: Loaded, problems: list[Problem]) -> None:
     line = summary_line(problems, len(loaded.rules) - built_in, len(loaded.files), built_in)
     errors, _ = counts(problems)
     console.print(line, style="bold red" if errors else "bold green")
+    return console
 
 
-def _print_json(loaded: Loaded, problems: list[Problem]) -> None:
+def _print_json(loaded: Loaded, problems: list[Problem], effect: dict[str, Any] | None, why: str) -> None:
     """Print everything as one JSON object."""
     errors, warnings = counts(problems)
     answer = {
@@ -89,6 +104,9 @@ def _print_json(loaded: Loaded, problems: list[Problem]) -> None:
             for problem in problems
         ],
     }
+    if effect is not None or why:
+        answer["against_running"] = effect
+        answer["incomparable"] = why
     typer.echo(json_text(answer))
 
 

@@ -18,19 +18,17 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.cli.output import json_text
+from evaluator.cli.polling import answers_of
 from evaluator.cli.terminal import badge, line, plain, terminal
 from evaluator.config.load import Loaded, load
 from evaluator.config.problems import render
 from evaluator.engine.alerts import Verdict
 from evaluator.engine.conditions import verdict_of
 from evaluator.engine.rules import Op, Rule, Tier
-from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, series_of, series_text
+from evaluator.engine.samples import PollFailed, PollResult, Samples, series_of, series_text
 from evaluator.engine.wording import healthy_text, tier_text, value_text
-from evaluator.sources.source import Source
 from evaluator.web.wording import count
 
-SECOND_LOOK = 1.0
-"""Seconds until a source is asked again that had no value yet: growth and shares of time need two readings."""
 MOST_ROWS = 20
 _RANK = {Verdict.BREACH: 0, Verdict.BETWEEN: 1, Verdict.UNKNOWN: 2, Verdict.CLEAR: 3}
 _STYLES = {
@@ -75,7 +73,7 @@ def evaluate(
     found = _rule(loaded, rule)
     now = time.time()
     try:
-        result = asyncio.run(_ask(loaded, found, now))
+        result = asyncio.run(answers_of(loaded, [found.query], now))[found.query]
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     rows = judge(found, result) if isinstance(result, Samples) else []
@@ -130,38 +128,6 @@ def _rule(loaded: Loaded, name: str) -> Rule:
 
 def _number(rules: int) -> str:
     return f"there {'is' if rules == 1 else 'are'} {count(rules, 'rule')}"
-
-
-def _source(loaded: Loaded, name: str) -> Source | PollFailed:
-    """Return the source of this name, or why there is none to ask."""
-    entry = None if loaded.settings is None else loaded.settings.sources.get(name)
-    kind = None if entry is None or loaded.plugins is None else loaded.plugins.sources.get(entry.type)
-    if entry is None or kind is None:
-        return PollFailed(FailureReason.BAD_QUERY, f'the source "{name}" is not in the settings')
-    if not entry.enabled or entry.settings is None:
-        return PollFailed(FailureReason.UNAVAILABLE, f'the source "{name}" is switched off (enabled = false)')
-    return kind(name, entry.settings)
-
-
-async def _ask(loaded: Loaded, rule: Rule, now: float) -> PollResult:
-    """Return the answer of the rule's source; one that has nothing yet is asked a second time."""
-    source = _source(loaded, rule.source)
-    if isinstance(source, PollFailed):
-        return source
-    try:
-        await source.open()
-        (result,) = await source.poll([rule.query], now)
-        if isinstance(result, Samples) and not len(result):
-            await asyncio.sleep(SECOND_LOOK)
-            (result,) = await source.poll([rule.query], now + SECOND_LOOK)
-    except Exception as error:  # noqa: BLE001 - a plugin's adapter may raise anything; this is one poll.
-        return PollFailed(
-            FailureReason.INTERNAL, f"the source failed with {type(error).__name__}; this is a mistake of it"
-        )
-    else:
-        return result
-    finally:
-        await source.close()
 
 
 def _as_json(rule: Rule, result: PollResult, rows: Sequence[Judged], now: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from evaluator.config.settings import Settings
 from evaluator.daemon.backfill import Backfill
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.foresight import Foresight
 from evaluator.daemon.identifiers import new_id
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.poller import Poller
@@ -69,6 +70,7 @@ class Reloader:
         self._clock = clock
         self._metrics = metrics
         self._systemd = systemd
+        self._foresight = Foresight(equipment, ledger, clock)
         self._asked = asyncio.Event()
         self._keep_vanished = True
 
@@ -104,12 +106,24 @@ class Reloader:
             self._metrics.reloads.labels("failed").inc()
             log.error("reload refused: everything stays as it was", errors=len(errors))
             return False
+        await self._say_what_it_does(loaded)
         await self._put_in_force(loaded, self._kept(loaded.settings))
         self._metrics.reloads.labels("failed" if errors else "ok").inc()
         if not errors:
             self._metrics.last_reload_success_timestamp_seconds.set(self._clock.now())
         log.info("reloaded", rules=sum(not rule.built_in for rule in loaded.rules), errors=len(errors))
         return not errors
+
+    async def _say_what_it_does(self, loaded: Loaded) -> None:
+        try:
+            effect = await self._foresight.effect(loaded)
+        except Exception:  # Nobody waits for an edit because it cannot be foretold.
+            log.exception("what the reload does cannot be told")
+            self._metrics.errors.labels("reload").inc()
+            return
+        if effect:
+            removed = {"removed": list(effect.removed)} if effect.removed else {}
+            log.info("reload will do this", does=effect.sentence(), changed=list(effect.changed), **removed)
 
     async def _put_in_force(self, loaded: Loaded, settings: Settings) -> None:
         before = self._equipment.rules
