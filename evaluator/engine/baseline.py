@@ -63,6 +63,8 @@ def _comparable(unusual: Unusual, trail: Trail, width: float, at: float, own: fl
 
 
 def _judged(unusual: Unusual, comparable: list[float], value: float, unit: str | None) -> Look:
+    # Sorted once: what `median` is given then is in order already, or nearly so.
+    comparable.sort()
     usual = median(comparable)
     scale, name = _scale(comparable, usual)
     deviation = value - usual

@@ -6,8 +6,10 @@ This module knows which alerts are selected, and when. It never knows what comes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import MappingProxyType
 
+from evaluator.engine.calendar import last_due
 from evaluator.engine.samples import Series
 
 
@@ -60,3 +62,32 @@ class Window:
     reason: str = ""
     file: str = ""
     line: int = 0
+
+
+_MOST_JOINED = 500
+"""How many recurrences are joined at most."""
+
+
+def holds_until(window: Window, now: float) -> float | None:
+    """Return until when a window is in force without a break; `None`: it is not in force.
+
+    A window whose recurrences follow each other without a break for very long is in force for longer than that.
+    """
+    if window.when is None:
+        return window.end if window.start <= now < window.end else None
+    when = window.when
+    due = last_due(when.cron, when.timezone, now)
+    if due is None or now >= due + when.for_:
+        return None
+    return _joined(when, due)
+
+
+@lru_cache(maxsize=256)
+def _joined(when: Recurring, due: float) -> float:
+    """Return when the last one ends of the recurrences that overlap or touch, from the one that began at `due`."""
+    for _ in range(_MOST_JOINED):
+        later = last_due(when.cron, when.timezone, due + when.for_) or due
+        if later == due:
+            break
+        due = later
+    return due + when.for_
