@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from evaluator.daemon.answers import gate_of, sources_of
 from evaluator.engine.rules import Query, Rule, RuleSet
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 from evaluator.sources.checkup import Checkup, Grade
@@ -38,7 +39,7 @@ _MENDS = {
 
 def rules_of(rules: RuleSet, source: str, *, waiting: bool) -> list[Rule]:
     """Return the rules in force that ask a source; with `waiting` those, too, that are off because the source is."""
-    return [rule for rule in rules if rule.source == source and (rule.judged or (waiting and rule.off_because))]
+    return [rule for rule in rules if source in sources_of(rule) and (rule.judged or (waiting and rule.off_because))]
 
 
 def limit_of(settings: object) -> float:
@@ -55,7 +56,8 @@ async def examined(name: str, kind: SourceType, settings: Any, rules: Sequence[R
         async with asyncio.timeout(limit):
             source = kind(name, settings)
             await source.open()
-            queries = list(dict.fromkeys(rule.query for rule in rules))
+            asked = [query for rule in rules for query in (rule.query, gate_of(rule)) if query is not None]
+            queries = [query for query in dict.fromkeys(asked) if query.source == name]
             if isinstance(source, Examined):
                 return _checked(await source.examine(queries, now))
             return _read(name, queries, rules, await source.poll(queries, now))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from evaluator.config.load import Loaded
 from evaluator.config.settings import SourceEntry
+from evaluator.daemon.answers import sources_of
 from evaluator.sources.checkup import Checkup, Grade
 from evaluator.store.errors import StoreUnavailable
 from evaluator.store.store import open_store
@@ -36,7 +37,7 @@ def look(loaded: Loaded) -> list[Checkup]:
     if url is not None and url.drivername.startswith("sqlite"):
         return list(_file(Path(url.database or ""), settings.store.url.get_secret_value()))
     found = list(_opened(settings.store.url.get_secret_value()))
-    watching = {rule.source for rule in loaded.rules if rule.judged}
+    watching = {source for rule in loaded.rules if rule.judged for source in sources_of(rule)}
     watched = sorted(_watching(url, settings.sources, watching)) if url is not None else []
     if watched:
         said = f"the rules of {' and '.join(watched)} watch the server that the store is on: when it is down, what"

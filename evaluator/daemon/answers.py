@@ -1,4 +1,4 @@
-"""What a poll says of its source: whether it answered at all.
+"""What rules ask of which source, and what a poll says of its source: whether it answered at all.
 
 This module knows queries and answers. It remembers nothing.
 """
@@ -7,11 +7,28 @@ import json
 from collections.abc import Iterable
 from functools import lru_cache
 
-from evaluator.engine.rules import Query
+from evaluator.engine.rules import Query, Rule
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
 
 Answer = tuple[Query, PollResult]
 """What was asked, and what came."""
+
+
+def gate_of(rule: Rule) -> Query | None:
+    """Return the query of its `only_if`, or `None`."""
+    return None if rule.only_if is None else rule.only_if.query
+
+
+def is_gated_elsewhere(rule: Rule) -> bool:
+    """Return whether its `only_if` asks another source than itself."""
+    gate = gate_of(rule)
+    return gate is not None and gate.source != rule.source
+
+
+def sources_of(rule: Rule) -> tuple[str, ...]:
+    """Return the sources that it asks, its own first."""
+    gate = gate_of(rule)
+    return (rule.source,) if gate is None or gate.source == rule.source else (rule.source, gate.source)
 
 
 @lru_cache(maxsize=4096)

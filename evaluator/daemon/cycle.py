@@ -1,34 +1,35 @@
 """One cycle: ask a source everything that is due, judge each rule on its answer, and commit the lot.
 
-This module joins a source, the pure core and the ledger for one slot. It never knows when the next slot is.
+The query of an `only_if` belongs to the same slot: on the same source it is part of the same poll, on another one that
+source is asked at the same time. Rules that wait for another source are judged apart, when both have answered, so that
+they delay no other rule and no slot. This module joins a source, the pure core and the ledger for one slot. It never
+knows when the next slot is.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 
+from evaluator.daemon.answers import gate_of, is_gated_elsewhere
+from evaluator.daemon.asking import Asking
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
 from evaluator.daemon.identifiers import new_id
 from evaluator.daemon.ledger import Ledger
-from evaluator.daemon.metering import Meter
 from evaluator.daemon.sightings import Sightings
 from evaluator.engine.alerts import State
 from evaluator.engine.evaluate import Transition
 from evaluator.engine.rules import Query, Rule
-from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.engine.samples import PollFailed, PollResult
 from evaluator.incidents.judge import Judgement, assess
-from evaluator.sources.reader import SELF
 from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
-GRACE = 5.0
-"""Seconds that a source has beyond its own timeout before its poll is cancelled."""
-
-USUAL_TIMEOUT = 10.0
-"""Seconds; the timeout of a source whose settings have none."""
+Results = dict[Query, PollResult]
+"""The answers to queries."""
 
 
 class Cycles:
@@ -43,19 +44,22 @@ class Cycles:
         self._sightings = sightings
         self._clock = clock
         self._metrics = metrics
-        self._meter = Meter(metrics)
+        self._asking = Asking(equipment, sightings, clock, metrics)
+        self._apart: dict[tuple[str, float, str], asyncio.Task[None]] = {}
+        """By source, interval and the source of `only_if`: rules that wait for both."""
 
     async def run(self, source: str, every: float, slot: float) -> bool:
-        """Run one cycle and return whether it was committed."""
+        """Run one cycle and return whether it was committed; rules that wait for another source may still wait."""
         rules = self.rules_of(source, every)
-        queries = list(dict.fromkeys(rule.query for rule in rules))
-        results = dict(zip(queries, await self._poll(source, queries, slot, every), strict=True))
-        for rule in rules:
-            # A reload may have come while the source was being asked: what is judged is what is in force now.
-            current = self._equipment.rules.get(rule.name)
-            if current is not None and current.judged and (current.query, current.every) == (rule.query, rule.every):
-                self._judge_safely(current, results[rule.query], slot)
-                await asyncio.sleep(0)
+        answers: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
+        self._judge_apart([rule for rule in rules if is_gated_elsewhere(rule)], every, slot, answers)
+        try:
+            results = await self._asking.poll(source, _asked(source, rules), slot, every)
+        except BaseException:
+            answers.cancel()
+            raise
+        answers.set_result(results)
+        await self._judge_all([rule for rule in rules if not is_gated_elsewhere(rule)], results, slot)
         committed = await self._committed(every)
         lag = max(0.0, self._clock.now() - slot)
         self._metrics.cycle_lag_seconds.observe(lag)
@@ -63,6 +67,13 @@ class Cycles:
         if committed:
             self._metrics.last_cycle_timestamp_seconds.set(slot)
         return committed
+
+    async def stop(self) -> None:
+        """Leave off what still waits for another source."""
+        waiting = list(self._apart.values())
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _committed(self, every: float) -> bool:
         """Write, and return whether that was done before the next slot needs us: a store that hangs delays no slot."""
@@ -75,71 +86,72 @@ class Cycles:
         rules = self._equipment.rules
         return [rule for rule in rules if rule.judged and rule.source == source and rule.every == every]
 
-    async def _poll(self, source: str, queries: Sequence[Query], slot: float, every: float) -> list[PollResult]:
-        started = self._clock.monotonic()
-        results = await self._ask(source, queries, slot)
-        duration = self._clock.monotonic() - started
-        declared = self._equipment.settings.sources.get(source)
-        before = self._sightings.sources.get(source)
-        answers = list(zip(queries, results, strict=True))
-        type_ = declared.type if declared else ""
-        up = self._sightings.polled(source, type_, answers, slot, every, duration)
-        if up is not (before.up if before else True):
-            # Once at each turn; the metrics count the failures in between.
-            level = log.info if up else log.warning
-            level(
-                "source answers again" if up else "source is down", source=source, error=self._sightings.error(source)
-            )
-        if type_ != SELF:
-            # It would always be up, and what is asked costs nobody anything.
-            self._count(source, results, slot, duration, up=up)
-        return results
-
-    async def _ask(self, source: str, queries: Sequence[Query], slot: float) -> list[PollResult]:
-        adapter = await self._equipment.sources.again(source)
-        if adapter is None:
-            failed = PollFailed(FailureReason.INTERNAL, f"source {source} is not open; the log says why")
-            return [failed] * len(queries)
-        limit = self.timeout_of(source) + GRACE
-        try:
-            async with asyncio.timeout(limit):
-                results = _checked(await adapter.poll(queries, slot), len(queries))
-        except TimeoutError:
-            failed = PollFailed(FailureReason.TIMEOUT, f"source {source} did not end its poll within {limit:g} s")
-            return [failed] * len(queries)
-        except Exception:  # One of the three places where our own mistakes are survived, counted and logged.
-            log.exception("poll broke", source=source)
-            self._metrics.errors.labels("poll").inc()
-            failed = PollFailed(FailureReason.INTERNAL, f"source {source} made a mistake; the log has its traceback")
-            return [failed] * len(queries)
-        return results
-
     def timeout_of(self, source: str) -> float:
         """Return the seconds within which a source promises to end a poll."""
-        declared = self._equipment.settings.sources.get(source)
-        timeout = getattr(declared.settings, "timeout", None) if declared else None
-        return float(timeout) if isinstance(timeout, int | float) else USUAL_TIMEOUT
+        return self._asking.timeout_of(source)
 
-    def _judge_safely(self, rule: Rule, result: PollResult, slot: float) -> None:
+    def _judge_apart(self, rules: Sequence[Rule], every: float, slot: float, answers: asyncio.Future[Results]) -> None:
+        """Begin to judge the rules whose `only_if` asks another source, each such source by itself."""
+        for elsewhere in dict.fromkeys(gate.source for rule in rules if (gate := gate_of(rule)) is not None):
+            mine = [rule for rule in rules if (gate := gate_of(rule)) is not None and gate.source == elsewhere]
+            key = (mine[0].source, every, elsewhere)
+            if key in self._apart:
+                # To judge two slots of a rule at once would mix them up: this one is missed, by the slower of the two.
+                self._metrics.missed_slots.labels(elsewhere).inc()
+                log.warning("slots were missed", source=elsewhere, slots=1, rules=[rule.name for rule in mine])
+                continue
+            task = asyncio.create_task(self._judge_when_both(elsewhere, mine, every, slot, answers))
+            self._apart[key] = task
+            task.add_done_callback(partial(self._forget, key))
+
+    def _forget(self, key: tuple[str, float, str], _: "asyncio.Task[None]") -> None:
+        del self._apart[key]
+
+    async def _judge_when_both(
+        self, elsewhere: str, rules: Sequence[Rule], every: float, slot: float, answers: asyncio.Future[Results]
+    ) -> None:
+        """Ask the other source, wait for the rules' own, and judge."""
         try:
-            self._judge(rule, result, slot)
+            gates = await self._asking.poll(elsewhere, _asked(elsewhere, rules), slot, every)
+            await self._judge_all(rules, {**await asyncio.shield(answers), **gates}, slot)
+            await self._ledger.flush()
+        except Exception:  # Our own mistake: the next slot is another chance, as for a whole cycle.
+            log.exception("cycle broke", source=elsewhere)
+            self._metrics.errors.labels("cycle").inc()
+
+    async def _judge_all(self, rules: Sequence[Rule], results: Results, slot: float) -> None:
+        for rule in rules:
+            # A reload may have come while the source was being asked: what is judged is what is in force now.
+            current = self._equipment.rules.get(rule.name)
+            if current is not None and current.judged and _asks_alike(current, rule):
+                self._judge_safely(current, results, slot)
+                await asyncio.sleep(0)
+
+    def _judge_safely(self, rule: Rule, results: Results, slot: float) -> None:
+        try:
+            self._judge(rule, results, slot)
         except Exception:  # Our mistake with one rule must not keep the others from being judged.
             log.exception("judging broke", rule=rule.name)
             self._metrics.errors.labels("judge").inc()
 
-    def _judge(self, rule: Rule, result: PollResult, slot: float) -> None:
+    def _judge(self, rule: Rule, results: Results, slot: float) -> None:
         started = self._clock.monotonic()
-        judgement = self.judgement(rule, result, slot)
+        asks = gate_of(rule)
+        result, gate = results[rule.query], None if asks is None else results[asks]
+        judgement = self.judgement(rule, result, slot, gate=gate)
         self._ledger.take(judgement.changes)
-        self._sightings.judged(rule, result, slot, self._clock.monotonic() - started)
+        self._sightings.judged(rule, result, gate, slot, self._clock.monotonic() - started)
         self._metrics.rule_evaluations.labels(rule.name).inc()
-        if isinstance(result, PollFailed):
-            self._metrics.rule_evaluation_failures.labels(rule.name, result.reason.value).inc()
+        failed = next((each for each in (result, gate) if isinstance(each, PollFailed)), None)
+        if failed is not None:
+            self._metrics.rule_evaluation_failures.labels(rule.name, failed.reason.value).inc()
         for transition in judgement.evaluation.transitions:
             _log_transition(transition)
 
-    def judgement(self, rule: Rule, result: PollResult, slot: float, *, live: bool = True) -> Judgement:
-        """Judge one answer on the world as it is, changing nothing."""
+    def judgement(
+        self, rule: Rule, result: PollResult, slot: float, *, live: bool = True, gate: PollResult | None = None
+    ) -> Judgement:
+        """Judge one answer, with that to the query of the rule's `only_if`, on the world as it is, changing nothing."""
         return assess(
             self._ledger.world,
             rule,
@@ -149,31 +161,19 @@ class Cycles:
             instance=self._equipment.settings.instance,
             ids=new_id,
             live=live,
+            rules=self._equipment.rules,
+            gate=gate,
         )
 
-    def _count(self, source: str, results: Sequence[PollResult], slot: float, duration: float, *, up: bool) -> None:
-        self._metrics.poll_duration_seconds.labels(source).observe(duration)
-        self._metrics.source_up.labels(source).set(up)
-        if up:
-            self._metrics.source_last_good_timestamp_seconds.labels(source).set(slot)
-        self._meter.read(source, self._equipment.sources.get(source))
-        for result in results:
-            if isinstance(result, PollFailed):
-                self._metrics.poll_failures.labels(source, result.reason.value).inc()
+
+def _asked(source: str, rules: Iterable[Rule]) -> list[Query]:
+    """Return what rules ask a source, each query once."""
+    queries = [query for rule in rules for query in (rule.query, gate_of(rule)) if query is not None]
+    return list(dict.fromkeys(query for query in queries if query.source == source))
 
 
-def _checked(results: object, expected: int) -> list[PollResult]:
-    """Return what a source answered if it keeps the protocol, which a plugin may not; else raise `TypeError`."""
-    if not isinstance(results, list) or len(results) != expected:
-        raise TypeError(f"poll answered {type(results).__name__} where a list of {expected} was due")
-    for result in results:
-        if isinstance(result, Samples):
-            columns = {len(result.labels), len(result.values), len(result.values if result.at is None else result.at)}
-            if len(columns) != 1:
-                raise TypeError("the columns of an answer have different lengths")
-        elif not isinstance(result, PollFailed):
-            raise TypeError(f"poll answered {type(result).__name__} where samples or a failure were due")
-    return results
+def _asks_alike(one: Rule, other: Rule) -> bool:
+    return (one.query, one.every, gate_of(one)) == (other.query, other.every, gate_of(other))
 
 
 def _log_transition(transition: Transition) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psutil
 from prometheus_client import Counter
 
-from evaluator.daemon.answers import asks_whether_up
+from evaluator.daemon.answers import asks_whether_up, sources_of
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
 from evaluator.daemon.ledger import Ledger
@@ -66,12 +66,13 @@ class HealthBook:
         )
 
     def _sources(self, rules: list[Rule]) -> dict[str, SourceHealth]:
-        """Return the sources that rules ask."""
+        """Return the sources that rules ask, those of their `only_if` too."""
         silences = self._sightings.silences.sources
         missed = _counts(self._metrics.missed_slots, "source")
         own = {rule.source for rule in rules if self._speaks(rule)}
         found = {}
-        for name in dict.fromkeys(rule.source for rule in rules):
+        asked = dict.fromkeys(source for rule in rules for source in sources_of(rule))
+        for name in [name for name in asked if self._may_be_asked(name)]:
             streak = silences.get(name)
             found[name] = SourceHealth(
                 silent=streak.seconds if streak else 0.0 if name in silences else None,
@@ -81,6 +82,11 @@ class HealthBook:
                 missed=missed.get(name, 0.0),
             )
         return found
+
+    def _may_be_asked(self, source: str) -> bool:
+        """Return whether it is one that can be silent: not the daemon itself, nor one that is switched off."""
+        declared = self._equipment.settings.sources.get(source)
+        return not self._equipment.is_self(source) and (declared is None or declared.enabled)
 
     def _speaks(self, rule: Rule) -> bool:
         """Return whether a rule says by itself that its source is down: not while it is blind, or was not asked yet.

@@ -131,6 +131,7 @@ class Poller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cycles.stop()
 
     async def _due(self, key: JobKey) -> None:
         job = self._jobs.get(key)

@@ -53,9 +53,13 @@ class Sightings:
         """Return why a source is down; empty while it is not."""
         return self.sources[source].error
 
-    def judged(self, rule: Rule, result: PollResult, slot: float, duration: float) -> None:
-        """Note an evaluation of a rule."""
-        self.silences.judged(rule, result, slot)
+    def judged(self, rule: Rule, result: PollResult, gate: PollResult | None, slot: float, duration: float) -> None:
+        """Note an evaluation of a rule; `gate` is the answer to the query of its `only_if`, where it has one."""
+        source = rule.source
+        if rule.only_if is not None and isinstance(gate, PollFailed) and not isinstance(result, PollFailed):
+            # Without the one answer the other says nothing: the rule is blind.
+            source, result = rule.only_if.query.source, PollFailed(gate.reason, f"only_if: {gate.message}")
+        self.silences.judged(rule, result, source, slot)
         before = self.rules.get(rule.name, RuleStatus(rule))
         if isinstance(result, PollFailed):
             self.rules[rule.name] = replace(

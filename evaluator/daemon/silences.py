@@ -7,7 +7,7 @@ jumped) counts for nothing, as blind time does everywhere; all of it is lost at 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from evaluator.daemon.answers import Answer, says_something
+from evaluator.daemon.answers import Answer, says_something, sources_of
 from evaluator.engine.alerts import BLIND_STEPS
 from evaluator.engine.rules import Rule
 from evaluator.engine.samples import PollFailed, PollResult
@@ -62,12 +62,12 @@ class Silences:
             before.then(slot, every, failed) if before is not None else Streak(slot, slot, every, failed)
         )
 
-    def judged(self, rule: Rule, result: PollResult, slot: float) -> None:
-        """Note what one rule was answered, after the poll of its source."""
+    def judged(self, rule: Rule, result: PollResult, source: str, slot: float) -> None:
+        """Note what one rule was answered, after the poll of the source that the answer is from."""
         if not isinstance(result, PollFailed):
             self.rules[rule.name] = None
-        elif self._answers.get(rule.source, float("-inf")) <= slot - rule.every:
-            # Not this query fails, but its source.
+        elif source in self.sources and self._answers.get(source, float("-inf")) <= slot - rule.every:
+            # Not this query fails, but its source. One that is switched off was never asked, and speaks for no rule.
             self.rules.pop(rule.name, None)
         else:
             before = self.rules.get(rule.name)
@@ -79,7 +79,7 @@ class Silences:
     def keep_only(self, rules: Iterable[Rule]) -> None:
         """Forget what no rule asks any more: when it is asked again, it begins anew."""
         judged = [rule for rule in rules if rule.judged]
-        names, sources = {rule.name for rule in judged}, {rule.source for rule in judged}
+        names, sources = {rule.name for rule in judged}, {source for rule in judged for source in sources_of(rule)}
         self.rules = {name: streak for name, streak in self.rules.items() if name in names}
         self.sources = {name: streak for name, streak in self.sources.items() if name in sources}
         self._answers = {name: slot for name, slot in self._answers.items() if name in sources}

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 from evaluator import __version__
+from evaluator.daemon.answers import sources_of
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
 from evaluator.daemon.ledger import Ledger
@@ -114,7 +115,7 @@ class Picture:
 
     def _shown(self, name: str) -> bool:
         """Return whether a source is one of the user's: the daemon itself only where a rule file asks it."""
-        asked = any(rule.source == name and not rule.built_in for rule in self._equipment.rules)
+        asked = any(name in sources_of(rule) and not rule.built_in for rule in self._equipment.rules)
         return asked or not self._equipment.settings.sources[name].implicit
 
     def _rule(self, name: str) -> RuleStatus:
@@ -124,7 +125,7 @@ class Picture:
     def _source(self, name: str) -> SourceStatus:
         declared = self._equipment.settings.sources[name]
         waiting = not declared.enabled
-        mine = [rule for rule in self._equipment.rules if rule.source == name]
+        mine = [rule for rule in self._equipment.rules if name in sources_of(rule)]
         rules = sum(bool(rule.off_because) if waiting else rule.judged for rule in mine)
         seen = self._sightings.sources.get(name, SourceStatus(name, declared.type))
         return replace(seen, type=declared.type, enabled=declared.enabled, rules=rules)
