@@ -7,6 +7,7 @@ turns a `ValueError` into a problem at a place. All durations are seconds, all s
 import math
 import re
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from types import MappingProxyType
 
 UNITS: Mapping[str, str] = MappingProxyType(
@@ -70,7 +71,7 @@ def parse_duration(text: str) -> float:
         if scale >= last:
             raise ValueError(f'"{_short(written)}" has its parts in a wrong order; write the larger first: "1h30m"')
         total, last, position = total + float(part[1]) * scale, scale, part.end()
-        if "".join(part[0].split()) != part[0] or written[position : position + 1].isspace():
+        if len(part[0].split()) > 1 or written[position : position + 1].isspace():
             raise ValueError(f'"{_short(written)}" has a space in it; write "{_short("".join(written.split()))}"')
     if total > _LONGEST:
         raise ValueError(f'"{_short(written)}" is longer than ten years')
@@ -95,7 +96,7 @@ def format_duration(seconds: float) -> str:
     left = round(abs(seconds) * 1000)
     if not left:
         return "0s"
-    if left >= 60_000 and left % 1000:
+    if left > 60_000:
         # Beyond a minute the milliseconds are noise.
         left = round(left / 1000) * 1000
     parts = []
@@ -104,7 +105,7 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     if left >= 1000:
-        parts.append(f"{left / 1000:.3f}".rstrip("0").rstrip(".") + "s")
+        parts.append(f"{left / 1000:g}s")
     elif left:
         parts.append(f"{left}ms")
     return ("-" if seconds < 0 else "") + "".join(parts)
@@ -152,29 +153,26 @@ def _from_text(text: str, unit: str | None) -> float:
 
 def _scaled(number: float, suffix: str, unit: str | None, text: str) -> float | None:
     """Return the number in `unit`, or `None` where the written suffix does not fit."""
-    match unit:
-        case "percent" | "ratio" if suffix == "%":
-            return number if unit == "percent" else number / 100
-        case "seconds":
-            if number < 0:
-                return -parse_duration(text.lstrip("+-"))
-            return parse_duration(text.lstrip("+")) if _looks_like_time(suffix) else None
-        case "bytes":
-            scale = _SIZES.get(suffix.upper())
-            return None if scale is None else number * scale
-        case "bytes_per_second" | "per_second":
-            amount, _, per = suffix.partition("/")
-            sizes = _SIZES if unit == "bytes_per_second" else {"": 1.0}
-            scale, rate = sizes.get(amount.strip().upper()), _RATES.get(per.strip())
-            return None if scale is None or rate is None else number * scale / rate
-        case _:
-            return None
+    if unit in ("percent", "ratio") and suffix == "%":
+        return number if unit == "percent" else number / 100
+    if unit == "seconds":
+        if number < 0:
+            return -parse_duration(text.removeprefix("-"))
+        return parse_duration(text.removeprefix("+")) if _looks_like_time(suffix) else None
+    if unit == "bytes":
+        scale = _SIZES.get(suffix.upper())
+        return None if scale is None else number * scale
+    if unit in ("bytes_per_second", "per_second"):
+        amount, _, per = suffix.partition("/")
+        sizes = _SIZES if unit == "bytes_per_second" else {"": 1.0}
+        scale, rate = sizes.get(amount.strip().upper()), _RATES.get(per.strip())
+        return None if scale is None or rate is None else number * scale / rate
+    return None
 
 
 def _looks_like_time(suffix: str) -> bool:
     """Return whether a suffix begins like a unit of time, rightly spelled or not."""
-    word = re.match(r"[A-Za-z]*", suffix)
-    name = word[0].lower() if word else ""
+    name = "".join(takewhile(str.isalpha, suffix)).lower()
     return name in _DURATIONS or name in _WORDS
 
 
@@ -199,7 +197,7 @@ def _mismatch(text: str, suffix: str, unit: str | None) -> str:
 
 def _example(unit: str | None) -> str:
     """Return what a limit in this unit looks like."""
-    examples = {
+    examples: Mapping[str | None, str] = {
         "percent": 'a number or a share like "90%"',
         "ratio": 'a share like "5%" or 0.05',
         "seconds": 'a number of seconds or a duration like "1.5s" or "200ms"',
@@ -207,14 +205,14 @@ def _example(unit: str | None) -> str:
         "bytes_per_second": 'a number or a throughput like "5MB/s"',
         "per_second": 'a number or a rate like "5/s" or "300/m"',
     }
-    return examples.get(unit or "", "a number like 90")
+    return examples.get(unit, "a number like 90")
 
 
 def format_value(value: float, unit: str | None) -> str:
     """Return a value for people: `93.1 %`, `1.5 s`, `2 GB`; a ratio of 0.05 is `5 %`."""
     if not math.isfinite(value):
         return _odd(value)
-    writers: Mapping[str, Callable[[float], str]] = {
+    writers: Mapping[str | None, Callable[[float], str]] = {
         "percent": lambda number: f"{plain(number)} %",
         "ratio": lambda number: f"{plain(number * 100)} %",
         "seconds": _seconds,
@@ -222,7 +220,7 @@ def format_value(value: float, unit: str | None) -> str:
         "bytes_per_second": lambda number: f"{_size(number)}/s",
         "per_second": lambda number: f"{plain(number)}/s",
     }
-    return writers.get(unit or "", plain)(value)
+    return writers.get(unit, plain)(value)
 
 
 def plain(value: float) -> str:
@@ -242,7 +240,7 @@ def _odd(value: float) -> str:
     """Return what is not a finite number, as Prometheus writes it."""
     if math.isnan(value):
         return "NaN"
-    return "+Inf" if value > 0 else "-Inf"
+    return "+Inf" if value == math.inf else "-Inf"
 
 
 def _seconds(value: float) -> str:
