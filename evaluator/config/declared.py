@@ -34,6 +34,8 @@ class Declared:
     sources: Mapping[str, DeclaredSource] = field(default_factory=dict)
     services: tuple[str, ...] = ()
     every: float = 30.0
+    timezone: str = "UTC"
+    """IANA name: of hours, days and dates that name none themselves."""
     complete: bool = True
     """Whether all of the settings were understood; where not, an unknown name may well be declared."""
 

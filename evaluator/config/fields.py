@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 
 from evaluator.engine.rules import Datapoints, NoData, NoDataPolicy
+from evaluator.engine.shapes import Comparison
 from evaluator.engine.units import UNITS, parse_duration
 
 EARLIEST, LATEST = 1.0, 86400.0
@@ -41,6 +42,46 @@ def _duration(value: object) -> float:
             return 0.0
         raise ValueError(f'{value} has no unit; write "{value}s" for seconds or "{value}m" for minutes')
     raise ValueError('must be a duration; write one like "30s" or "10m"')
+
+
+def _lasting(value: object) -> float:
+    """Return the seconds of a duration that cannot be 0."""
+    seconds = _duration(value)
+    if not seconds:
+        raise ValueError('must be longer than 0; write one like "15m"')
+    return seconds
+
+
+def _span(value: object) -> float:
+    """Return the seconds of a time in which things are counted."""
+    seconds = _lasting(value)
+    if seconds > LATEST:
+        raise ValueError('must be at most 1d; write one like "1h"')
+    return seconds
+
+
+def _deviations(value: object) -> float:
+    """Return `"4 mad"` as 4."""
+    match = re.fullmatch(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(mad|MAD)\s*", value) if isinstance(value, str) else None
+    if match is None:
+        shown = value if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LATEST else 4
+        raise ValueError(f'must say how many median absolute deviations; write "{shown:g} mad"')
+    if not float(match[1]):
+        raise ValueError('must be more than 0; write "4 mad"')
+    return float(match[1])
+
+
+def _compared(value: object) -> tuple[Comparison, float | None]:
+    """Return with what a value is compared, and the seconds of `last N days`."""
+    if isinstance(value, str):
+        words = " ".join(value.lower().split())
+        days = re.fullmatch(r"last ([0-9]{1,4}) days?", words)
+        if days is not None and int(days[1]):
+            return Comparison.LAST_DAYS, int(days[1]) * 86_400.0
+        for kind in (Comparison.HOUR_OF_WEEK, Comparison.HOUR_OF_DAY):
+            if words == kind.value:
+                return kind, None
+    raise ValueError('must say with what; write "same hour of the week", "same hour of the day" or "last 7 days"')
 
 
 def _interval(value: object) -> float:
@@ -144,6 +185,29 @@ Duration = Annotated[float, PlainValidator(_duration), WithJsonSchema(_DURATION_
 """Seconds, written as `10m`."""
 Interval = Annotated[float, PlainValidator(_interval), WithJsonSchema(_DURATION_SCHEMA)]
 """Seconds from 1s to 1d, written as `30s`."""
+Lasting = Annotated[float, PlainValidator(_lasting), WithJsonSchema(_DURATION_SCHEMA)]
+"""Seconds, more than 0."""
+Span = Annotated[float, PlainValidator(_span), WithJsonSchema(_DURATION_SCHEMA)]
+"""Seconds, more than 0 and at most a day."""
+Deviations = Annotated[
+    float,
+    PlainValidator(_deviations),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(mad|MAD)\s*$", "examples": ["4 mad"]}),
+]
+"""How many MADs, written as `4 mad`."""
+Compared = Annotated[
+    tuple[Comparison, float | None],
+    PlainValidator(_compared),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [Comparison.HOUR_OF_WEEK.value, Comparison.HOUR_OF_DAY.value]},
+                {"type": "string", "pattern": "^last [0-9]+ days?$", "examples": ["last 7 days"]},
+            ]
+        }
+    ),
+]
+"""`compared_to`, with the seconds of `last N days`."""
 Quantity = Annotated[float | str, PlainValidator(_quantity), WithJsonSchema(_QUANTITY_SCHEMA)]
 """A limit, not yet in the rule's unit."""
 Ends = Annotated[

@@ -91,9 +91,9 @@ class InForce:
         found = self.files.get(name)
         return found is not None and self.saved.get(name) != found.document.source.text
 
-    def _clashes(self) -> list[tuple[str, str, str]]:
-        """Return every rule that two files define, with the files' names."""
-        seen: dict[str, str] = {}
+    def _clashes(self) -> list[tuple[tuple[str, str], str, str]]:
+        """Return every rule and window that two files define, with the files' names."""
+        seen: dict[tuple[str, str], str] = {}
         return [
             (name, seen[name], file)
             for file, rules in self.files.items()
@@ -101,11 +101,12 @@ class InForce:
             if seen.setdefault(name, file) != file
         ]
 
-    def _report(self, name: str, first: str, second: str) -> Problem:
+    def _report(self, path: tuple[str, str], first: str, second: str) -> Problem:
         """Return the problem, at the definition that is newer."""
         blamed, other = (second, first) if self._changed(second) or not self._changed(first) else (first, second)
         document: Document = self.files[blamed].document
         elsewhere = self.files[other].document
-        where = f"{elsewhere.file}:{elsewhere.positions.key(('rule', name)).line}"
-        hint = "give this rule another name, or delete one of the two"
-        return document.at_key(("rule", name), f'rule "{name}" is already defined at {where}', hint)
+        kind, name = path
+        where = f"{elsewhere.file}:{elsewhere.positions.key(path).line}"
+        hint = f"give this {kind} another name, or delete one of the two"
+        return document.at_key(path, f'{kind} "{name}" is already defined at {where}', hint)

@@ -1,103 +1,96 @@
-"""From the keys of a tier to its limit, its duration and its way back, in the rule's unit.
+"""From the keys of a tier to its limit, its other conditions, its duration and its way back, in the rule's unit.
 
-This module knows how `above`, `for`, `datapoints` and `recover` act together. It never knows other keys of a rule, nor
-files: it gets keys and places, and hands back values and problems.
+This module knows how `above`, `for`, `datapoints`, `recover` and the conditions act together. It never knows other keys
+of a rule, nor files: it gets keys and places, and hands back values and problems.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
-from evaluator.config.document import Document
+from evaluator.config.conditions import ConditionReader, Conditions, Keyed, conditions_of
 from evaluator.config.fields import Quantity
 from evaluator.config.keys import LIMITS, LimitKeys, RecoverKeys
 from evaluator.config.positions import Path
-from evaluator.config.problems import Problem
+from evaluator.config.quantities import QuantityReader, is_share, limits_of
 from evaluator.engine.rules import Datapoints, Limit, Op, Recover, Severity, Tier
-from evaluator.engine.units import format_value, parse_quantity
+from evaluator.engine.units import format_value
 
 _BACK = {Op.ABOVE: (Op.AT_MOST, -1), Op.BELOW: (Op.AT_LEAST, 1), Op.AT_LEAST: (Op.BELOW, -1), Op.AT_MOST: (Op.ABOVE, 1)}
 """For a margin: the recovery's own limit, and towards which side it lies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """Keys with the place where they were written: a rule's own, or those of `[defaults]`."""
-
-    keys: LimitKeys
-    path: Path
+_WAYS = (*LIMITS, "margin", "datapoints")
+_ALONE = {
+    "absent": ("`absent` stands alone", ("rising", "falling", "unusual", "missed", *LIMITS, "datapoints")),
+    "missed": ("the value of `missed` is a time", ("rising", "falling", "unusual", "datapoints")),
+}
+"""By condition: why, and which keys cannot be beside it."""
 
 
 @dataclass
-class LimitReader:
-    """Reads the tiers of one rule, and collects what is wrong with them."""
+class TierReader:
+    """Reads the tiers of one rule."""
 
-    document: Document
-    unit: str | None
-    problems: list[Problem] = field(default_factory=list)
+    say: QuantityReader
+    conditions: ConditionReader
 
     def tier(self, severity: Severity, own: Keyed, rule: Keyed | None) -> Tier | None:
-        """Return the tier; what `own` does not say comes from `rule`. `None` where its limit is wrong or missing."""
-        limit = self._one_limit(own)
-        if limit is None and not _named(own) and rule is not None:
-            # What is wrong with the rule's own limit is said once, there.
-            limit = self._one_limit(rule)
+        """Return the tier; what `own` does not say comes from `rule`. `None` where a condition is wrong or missing."""
+        # What is wrong with the rule's own limit is said once, there.
+        limited = own if limits_of(own.keys) or rule is None else rule
+        limit = self.say.one_limit(limited.keys, limited.path)
+        conditions = self.conditions.read(own, rule)
         timing = own if own.keys.for_ is not None or own.keys.datapoints is not None or rule is None else rule
         if own.keys.for_ is not None and own.keys.datapoints is not None:
-            self._say(own, "datapoints", "`for` and `datapoints` cannot both be", "keep one of the two")
-        if limit is None:
+            path = (*own.path, "datapoints")
+            self.say.at_key(path, "`for` and `datapoints` cannot both be", "keep one of the two")
+        if conditions is None or (limit is None and (limits_of(limited.keys) or not conditions.any)):
             return None
-        source = own if own.keys.recover is not None or rule is None else rule
-        recover = self._recover(source, limit) if source.keys.recover is not None else Recover()
-        return Tier(severity, limit, timing.keys.for_ or 0.0, timing.keys.datapoints, recover)
+        back = own if own.keys.recover is not None or rule is None else rule
+        self._check_alone(conditions, {name: each for each in (rule, own) if each for name in _said(each.keys)}, back)
+        recover = self._recover(back, limit) if back.keys.recover is not None else Recover()
+        return Tier(
+            severity,
+            limit,
+            timing.keys.for_ or 0.0,
+            timing.keys.datapoints,
+            recover,
+            conditions.trend,
+            conditions.unusual,
+            conditions.missed,
+            conditions.absent,
+        )
 
-    def _one_limit(self, keyed: Keyed) -> Limit | None:
-        """Return the one limit of a table; two in one table are a mistake."""
-        named = _named(keyed)
-        if len(named) > 1:
-            both = {"above", "below"} == set(named)
-            hint = "write outside = [low, high]" if both else "keep one, or write two rules"
-            self._say(keyed, named[1], f"`{named[0]}` and `{named[1]}` are two limits", hint)
-            return None
-        return self._limit(keyed, named[0]) if named else None
+    def _check_alone(self, found: Conditions, said: dict[str, Keyed], back: Keyed) -> None:
+        """Complain of what cannot stand beside `absent` or `missed`."""
+        name = "absent" if found.absent else "missed" if found.missed else ""
+        if not name:
+            return
+        why, others = _ALONE[name]
+        for other in others:
+            if other in said:
+                hint = "delete one of the two" if other == "datapoints" else "write two rules"
+                path = (*said[other].path, other)
+                self.say.at_key(path, f"{why}: `{other}` cannot be beside it", hint)
+        for way in _WAYS:
+            if getattr(back.keys.recover, way, None) is not None:
+                hint = 'write recover = { for = "5m" }, or nothing'
+                self.say.at_key((*self._place(back), way), f"{why}: its `recover` has only `for`", hint)
+                return
 
-    def _limit(self, keyed: Keyed, name: str) -> Limit | None:
-        """Return one limit in the rule's unit."""
-        written = getattr(keyed.keys, name)
-        if name != "outside":
-            value = self._quantity(written, (*keyed.path, name))
-            return None if value is None else Limit(Op(name), value)
-        low = self._quantity(written[0], (*keyed.path, name, 0))
-        high = self._quantity(written[1], (*keyed.path, name, 1))
-        if low is None or high is None:
-            return None
-        if low > high:
-            self._say(keyed, name, "the first value must be the smaller one", f"write outside = [{high:g}, {low:g}]")
-            return None
-        return Limit(Op.OUTSIDE, low, high)
+    def _place(self, keyed: Keyed) -> Path:
+        """Return where `recover` is written: there, or in the defaults."""
+        place: Path = (*keyed.path, "recover")
+        return place if place in self.say.document.positions.keys else ("defaults", "recover")
 
-    def _quantity(self, written: Quantity, path: Path) -> float | None:
-        """Return a written quantity in the rule's unit."""
-        try:
-            return parse_quantity(written, self.unit)
-        except ValueError as error:
-            message, _, hint = str(error).partition("; ")
-            message, hint = (message, hint) if hint else _split_at_colon(message)
-            name = next(part for part in reversed(path) if isinstance(part, str))
-            self.problems.append(self.document.at_value(path, f"`{name}`: {message}", hint))
-            return None
-
-    def _recover(self, keyed: Keyed, limit: Limit) -> Recover:
+    def _recover(self, keyed: Keyed, limit: Limit | None) -> Recover:
         """Return the way back from a limit."""
         written = keyed.keys.recover
         if written is None:
             return Recover()
-        place: Path = (*keyed.path, "recover")
-        if place not in self.document.positions.keys:
-            place = ("defaults", "recover")
-        ways = [name for name in (*LIMITS, "margin", "datapoints") if getattr(written, name, None) is not None]
+        place = self._place(keyed)
+        ways = [name for name in _WAYS if getattr(written, name, None) is not None]
         if len(ways) > 1:
-            self._problem(
+            self.say.at_value(
                 (*place, ways[1]), f"`{ways[0]}` and `{ways[1]}` cannot both be in `recover`", "keep one of the two"
             )
             return Recover(for_=written.for_ or 0.0)
@@ -108,81 +101,59 @@ class LimitReader:
 
     def _recover_by_points(self, written: RecoverKeys, points: Datapoints, place: Path) -> Recover:
         """Return a recovery that counts samples."""
+        path = (*place, "datapoints")
         if written.for_ is not None:
-            self._problem((*place, "datapoints"), "`for` and `datapoints` cannot both be", "keep one of the two")
+            self.say.at_value(path, "`for` and `datapoints` cannot both be", "keep one of the two")
         if points.m == points.n:
             hint = f'write "0 of {points.n}": over when none of the last {points.n} samples is beyond the limit'
-            self._problem((*place, "datapoints"), f'"{points}" is always so', hint)
+            self.say.at_value(path, f'"{points}" is always so', hint)
         return Recover(datapoints=points)
 
-    def _back(self, written: RecoverKeys, way: str, limit: Limit, place: Path) -> Limit | None:
+    def _back(self, written: RecoverKeys, way: str, limit: Limit | None, place: Path) -> Limit | None:
         """Return the limit at which it is over."""
         path = (*place, way)
         if way == "margin":
             return self._margin(written.margin, limit, path)
-        value = self._quantity(getattr(written, way), path)
+        value = self.say.quantity(getattr(written, way), path)
         if value is None:
             return None
         back = Limit(Op(way), value)
+        if limit is None:
+            return back
         both = next((point for point in _points(limit, back) if limit.holds(point) and back.holds(point)), None)
         if both is None:
             return back
-        shown = format_value(both, self.unit)
+        shown = format_value(both, self.say.unit)
         message = f"this is on the wrong side of the limit: {shown} would be wrong and over at the same time"
-        hint = f"the limit is {limit.op.value} {format_value(limit.value, self.unit)}; recover on its healthy side"
-        self._problem(path, message, hint)
+        hint = f"the limit is {limit.op.value} {format_value(limit.value, self.say.unit)}; recover on its healthy side"
+        self.say.at_value(path, message, hint)
         return None
 
-    def _margin(self, margin: Quantity | None, limit: Limit, path: Path) -> Limit | None:
+    def _margin(self, margin: Quantity | None, limit: Limit | None, path: Path) -> Limit | None:
         """Return the limit that lies a margin away from another, towards healthy."""
-        if limit.op not in _BACK or margin is None:
+        if limit is None or limit.op not in _BACK or margin is None:
             hint = "it is for above, below, at_least and at_most; write a limit, or only for = ..."
-            self._problem(path, f"`margin` has no meaning for `{limit.op.value}`", hint)
+            beside = "without a limit" if limit is None else f"for `{limit.op.value}`"
+            self.say.at_value(path, f"`margin` has no meaning {beside}", hint)
             return None
-        share = isinstance(margin, str) and margin.strip().endswith("%")
-        size = self._share(str(margin), path) if share else self._quantity(margin, path)
+        share = is_share(margin)
+        size = self.say.share(str(margin), path) if share else self.say.quantity(margin, path)
         if size is None:
             return None
         distance = abs(limit.value) * size if share else size
         if distance <= 0:
             zero = share and size > 0
             message = "a share of 0 is 0" if zero else "`margin` must be larger than 0"
-            self._problem(path, message, "write the margin as a number" if zero else 'write margin = "20%"')
+            self.say.at_value(path, message, "write the margin as a number" if zero else 'write margin = "20%"')
             return None
         op, side = _BACK[limit.op]
         return Limit(op, limit.value + side * distance)
 
-    def _share(self, margin: str, path: Path) -> float | None:
-        """Return `"20%"` as 0.2."""
-        try:
-            return parse_quantity(margin, "ratio")
-        except ValueError:
-            self._problem(path, f'`margin`: "{margin[:40]}" is not a share', 'write margin = "20%"')
-            return None
 
-    def _say(self, keyed: Keyed, key: str, message: str, hint: str) -> None:
-        """Note a problem at a key."""
-        self.problems.append(self.document.at_key((*keyed.path, key), message, hint))
-
-    def _problem(self, path: Path, message: str, hint: str) -> None:
-        """Note a problem at a value."""
-        self.problems.append(self.document.at_value(path, message, hint))
-
-
-def _named(keyed: Keyed) -> list[str]:
-    """Return the limits that a table has."""
-    return [name for name in LIMITS if getattr(keyed.keys, name) is not None]
-
-
-def has_limit(keys: LimitKeys) -> bool:
-    """Return whether a table has any limit."""
-    return any(getattr(keys, name) is not None for name in LIMITS)
-
-
-def _split_at_colon(message: str) -> tuple[str, str]:
-    """Return message and hint of a sentence like `... needs a unit: add unit = "bytes"`."""
-    said, _, hint = message.partition(": ")
-    return said, hint
+def _said(keys: LimitKeys) -> list[str]:
+    """Return the names of the limits and conditions that a table has, and `datapoints`."""
+    points = ["datapoints"] if keys.datapoints is not None else []
+    return [*limits_of(keys), *conditions_of(keys), *points]
 
 
 def _points(*limits: Limit) -> Iterator[float]:

@@ -6,6 +6,7 @@ by `lint.ignore` in the settings, or by a comment `# lint: ignore[id]` in the ru
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from evaluator.config.document import Document
 from evaluator.config.fields import did_you_mean
@@ -15,7 +16,9 @@ from evaluator.config.routes import CANNOT_PAGE
 from evaluator.config.settings import Settings
 from evaluator.config.text import Span
 from evaluator.engine.rules import Limit, Mode, Op, Rule, Severity, Tier
-from evaluator.engine.units import format_duration, format_value
+from evaluator.engine.shapes import Direction, Missed, Trend, Unusual
+from evaluator.engine.units import format_duration
+from evaluator.engine.wording import limit_text, tier_text
 
 _COMMENT = re.compile(r"#\s*lint:\s*ignore\[([^\]\n]*)\]")
 _NEVER_NEGATIVE = frozenset({"percent", "ratio", "seconds", "bytes", "count", "bytes_per_second", "per_second"})
@@ -31,8 +34,8 @@ def flap_prone(rule: Rule, path: Path) -> Warnings:
     for tier in rule.tiers:
         once = not tier.for_ and (tier.datapoints is None or tier.datapoints.m == 1)
         back = tier.recover.limit is not None or tier.recover.for_ or tier.recover.datapoints is not None
-        discrete = tier.limit.op in (Op.EQUALS, Op.NOT_EQUALS)
-        if once and not back and not discrete:
+        discrete = tier.limit is not None and tier.limit.op in (Op.EQUALS, Op.NOT_EQUALS)
+        if once and not back and not discrete and tier.missed is None and not tier.absent:
             message = f'rule "{rule.name}" fires at a single sample and is over at the next one'
             yield _tier_path(rule, tier, path), message, 'add for = "5m", or recover = { for = "5m" }'
 
@@ -64,45 +67,76 @@ def never_recovers(rule: Rule, path: Path) -> Warnings:
         return
     for tier in rule.tiers:
         place = _tier_path(rule, tier, path)
-        shown = format_value(tier.limit.value, rule.unit)
-        always = (tier.limit.op is Op.AT_LEAST and tier.limit.value <= 0) or (
-            tier.limit.op is Op.ABOVE and tier.limit.value < 0
-        )
-        if always:
+        limit, back = tier.limit, tier.recover.limit
+        if limit is not None and _anything(limit) and not tier.looks_back:
+            shown = limit_text(limit, rule.unit)
             message = f'rule "{rule.name}" is always in breach: {rule.unit} is never below 0'
-            yield (
-                (*place, tier.limit.op.value),
-                message,
-                f"the limit is {tier.limit.op.value} {shown}; choose a higher one",
-            )
-        elif tier.recover.limit is not None and _below_nothing(tier.recover.limit):
+            yield (*place, limit.op.value), message, f"the limit is {shown}; choose a higher one"
+        elif back is not None and _below_nothing(back):
             message = f'rule "{rule.name}" never recovers: {rule.unit} is never below 0'
-            yield (*place, "recover"), message, f"the limit is {tier.limit.op.value} {shown}; choose a way back above 0"
+            hint = f"it is wrong when {tier_text(tier, rule.unit)}; choose a way back above 0"
+            yield (*place, "recover"), message, hint
 
 
 def tiers_out_of_order(rule: Rule, path: Path) -> Warnings:
-    """A severity whose limit is passed before, or together with, that of a milder one."""
+    """A severity that comes before, or together with, a milder one."""
     for worse, milder in zip(rule.tiers, rule.tiers[1:], strict=False):
-        easier = (
-            (worse.limit.op in _UPWARDS and milder.limit.op in _UPWARDS and worse.limit.value < milder.limit.value)
-            or (
-                worse.limit.op in _DOWNWARDS
-                and milder.limit.op in _DOWNWARDS
-                and worse.limit.value > milder.limit.value
-            )
-            or (
-                worse.limit == milder.limit
-                and worse.for_ <= milder.for_
-                and not worse.datapoints
-                and not milder.datapoints
-            )
-        )
-        if easier:
-            ours, theirs = format_value(worse.limit.value, rule.unit), format_value(milder.limit.value, rule.unit)
-            message = f'rule "{rule.name}": {milder.severity} is never the worst, since {worse.severity} comes first'
-            hint = f"{worse.severity} is {worse.limit.op.value} {ours}"
-            hint += f", {milder.severity} is {milder.limit.op.value} {theirs}"
-            yield (*path, worse.severity.value), message, hint
+        if not _wider(worse, milder):
+            continue
+        counted = worse.datapoints or milder.datapoints
+        if _wider(milder, worse) and (worse.for_ > milder.for_ or counted):
+            continue
+        message = f'rule "{rule.name}": {milder.severity} is never the worst, since {worse.severity} comes first'
+        ours, theirs = tier_text(worse, rule.unit), tier_text(milder, rule.unit)
+        yield (*path, worse.severity.value), message, f"{worse.severity} is {ours}, {milder.severity} is {theirs}"
+
+
+def _wider(one: Tier, other: Tier) -> bool:
+    """Return whether each condition of a tier holds wherever those of the other one hold, as far as can be told."""
+    return (
+        _wider_limit(one.limit, other.limit)
+        and _wider_trend(one.trend, other.trend)
+        and _wider_unusual(one.unusual, other.unusual)
+        and _wider_missed(one.missed, other.missed)
+        and one.absent == other.absent
+    )
+
+
+def _wider_limit(one: Limit | None, other: Limit | None) -> bool:
+    """Return whether a limit is passed wherever the other one is; no limit always is."""
+    if one is None or one == other:
+        return True
+    if other is None or one.high is not None:
+        return False
+    up = one.op in _UPWARDS and other.op in _UPWARDS and one.value < other.value
+    return up or (one.op in _DOWNWARDS and other.op in _DOWNWARDS and one.value > other.value)
+
+
+def _wider_trend(one: Trend | None, other: Trend | None) -> bool:
+    """Return whether a line that goes as far as the other goes as far as the one."""
+    if one is None or other is None:
+        return one is None
+    return one.by <= other.by and replace(one, by=other.by) == other
+
+
+def _wider_unusual(one: Unusual | None, other: Unusual | None) -> bool:
+    """Return whether what is as unusual as the other is as unusual as the one."""
+    if one is None or other is None:
+        return one is None
+    same = one.direction in (Direction.BOTH, other.direction)
+    return same and one.by <= other.by and replace(one, by=other.by, direction=other.direction) == other
+
+
+def _wider_missed(one: Missed | None, other: Missed | None) -> bool:
+    """Return whether a run that is missed by the other is missed by the one."""
+    if one is None or other is None:
+        return one is None
+    return one.grace <= other.grace and replace(one, grace=other.grace) == other
+
+
+def _anything(limit: Limit) -> bool:
+    """Return whether every value that is not negative is beyond a limit."""
+    return (limit.op is Op.AT_LEAST and limit.value <= 0) or (limit.op is Op.ABOVE and limit.value < 0)
 
 
 def _below_nothing(limit: Limit) -> bool:

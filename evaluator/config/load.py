@@ -92,7 +92,10 @@ def load(
     shown = [item for item in problems if not item.id or item.id not in judged.ignored]
     return Loaded(
         judged.settings,
-        RuleSet({rule.name: rule for rule in rules}),
+        RuleSet(
+            {rule.name: rule for rule in rules},
+            {name: window for file in state.files.values() for name, window in file.windows.items()},
+        ),
         judged.routes,
         {name: file.document.source.text for name, file in state.files.items()},
         in_order(shown),

@@ -3,23 +3,22 @@
 This module knows how the keys of a rule act together. It never knows other rules, and never reads files.
 """
 
-import json
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel
-
-from evaluator.config.complaints import validate
+from evaluator.config.asking import Asker
+from evaluator.config.conditions import ConditionReader, Keyed, conditions_of
+from evaluator.config.damping import Damped
 from evaluator.config.declared import Declared, DeclaredSource, undeclared
 from evaluator.config.document import Document, Table
-from evaluator.config.keys import LIMITS, TIERS, DefaultKeys, RuleKeys
-from evaluator.config.limits import Keyed, LimitReader, has_limit
+from evaluator.config.gate import read_gate
+from evaluator.config.keys import CONDITIONS, LIMITS, TIERS, DefaultKeys, LimitKeys, RecoverKeys, RuleKeys
+from evaluator.config.limits import TierReader
 from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
-from evaluator.engine.rules import Mode, NoData, Query, Rule, Severity, Tier
-from evaluator.sources.source import Refusing
+from evaluator.config.quantities import QuantityReader, limits_of
+from evaluator.engine.rules import Mode, NoData, Rule, Severity, Tier
 
 
 @dataclass
@@ -42,16 +41,18 @@ class RuleReader:
     def read(self) -> Rule | None:
         """Return the rule, or `None` where it cannot be."""
         self._check_missing()
-        source = self._source()
+        asker = Asker(self.document, self.declared, self.problems)
+        source = asker.source(self._raw("source"), self._place("source"))
         service = self._service()
-        query = self._query(source) if source is not None else None
-        tiers = self._tiers()
+        query = asker.query(source, self.table.get("query"), (*self.path, "query")) if source is not None else None
+        every = max(self._say_or_default("every") or self.declared.every, 0.0 if query is None else query.step)
+        tiers = self._tiers(every)
+        gate, gated_by = read_gate(self.keys, source, asker, self.path)
         if self.keys is None or source is None or service is None or query is None or not tiers:
             return None
-        every = max(self._say_or_default("every") or self.declared.every, query.step)
-        mode, because = Mode(self._say_or_default("mode") or "page"), ""
-        if mode is not Mode.OFF and not source.enabled:
-            mode, because = Mode.OFF, f'source "{source.name}" is disabled'
+        damped = Damped(self.name, self.keys, self.defaults, self.document, self.declared.timezone)
+        self.problems += filter(None, [damped.inhibits_itself()])
+        mode, because = self._mode(source, gated_by)
         group_by = self._say_or_default("group_by")
         return Rule(
             name=self.name,
@@ -59,10 +60,15 @@ class RuleReader:
             tiers=tiers,
             every=every,
             service=service,
-            unit=self._say_or_default("unit"),
+            unit=self._unit(),
             lag=self._lag(source),
-            no_data=self._say_or_default("no_data") or NoData(),
+            no_data=self._no_data(),
             group_by=None if group_by is None else tuple(dict.fromkeys(group_by)),
+            only_if=gate,
+            active=damped.active(),
+            inhibited_by=damped.inhibited_by(),
+            flapping=damped.flapping(),
+            storm=damped.storm(),
             mode=mode,
             off_because=because,
             labels=MappingProxyType({**(self.defaults.labels or {}), **(self.keys.labels or {})}),
@@ -73,6 +79,15 @@ class RuleReader:
             file=self.document.file,
             line=self.document.positions.key(self.path).line,
         )
+
+    def _mode(self, source: DeclaredSource, gated_by: DeclaredSource | None) -> tuple[Mode, str]:
+        """Return what comes of its verdicts, and why it is off where the rule does not say so."""
+        mode = Mode(self._say_or_default("mode") or "page")
+        if mode is not Mode.OFF and not source.enabled:
+            return Mode.OFF, f'source "{source.name}" is disabled'
+        if mode is not Mode.OFF and gated_by is not None and not gated_by.enabled:
+            return Mode.OFF, f'source "{gated_by.name}" of its only_if is disabled'
+        return mode, ""
 
     def _say_or_default(self, key: str) -> Any:  # noqa: ANN401 - the type is the key's own.
         """Return what the rule says, else what the file's defaults say."""
@@ -102,10 +117,10 @@ class RuleReader:
         if "query" not in self.table:
             self._say("`query` is missing", "write query = ...: what to ask the source")
         has_tiers = any(tier in self.table for tier in TIERS)
-        if not has_tiers and not any(limit in self.table for limit in LIMITS):
+        if not has_tiers and not any(key in self.table for key in (*LIMITS, *CONDITIONS)):
             wrong = next((key for key in self.table if key not in RuleKeys.model_fields and key != "for"), None)
             if wrong is None:
-                self._say("a limit is missing", "write above = 90, below = 10, or one of the other limits")
+                self._say("a limit is missing", "write above = 90, below = 10, or another condition")
         if not has_tiers and self._raw("severity") is None:
             self._say(
                 "`severity` is missing", 'write severity = "P0" (the worst) to "P3", or limits as P0 = { above = 5 }'
@@ -114,18 +129,6 @@ class RuleReader:
     def _say(self, message: str, hint: str) -> None:
         """Note a problem at the rule's header."""
         self.problems.append(self.document.at_key(self.path, f'{message} in rule "{self.name}"', hint))
-
-    def _source(self) -> DeclaredSource | None:
-        """Return the source that the rule asks."""
-        name = self._raw("source")
-        if not isinstance(name, str):
-            return None
-        found = self.declared.sources.get(name)
-        if found is None and self.declared.complete:
-            known = {each.name: each for each in self.declared.sources.values() if not each.implicit}
-            message, hint = undeclared("source", name, known)
-            self.problems.append(self.document.at_value(self._place("source"), message, hint))
-        return found
 
     def _service(self) -> str | None:
         """Return the service that is told."""
@@ -145,58 +148,28 @@ class RuleReader:
             return None
         return name
 
-    def _query(self, source: DeclaredSource) -> Query | None:
-        """Return the query, checked by the source's own model, as canonical JSON."""
-        written = self.table.get("query")
-        if source.type is None or not isinstance(written, str | dict):
-            return None
-        model: type[BaseModel] = source.type.Query
-        path: Path = (*self.path, "query")
-        if isinstance(written, str):
-            shorthand = getattr(model, "shorthand", None)
-            if shorthand is None:
-                hint = f"write query = {{ ... }}; its keys are {', '.join(model.model_fields)}"
-                self.problems.append(self.document.at_value(path, "this source's query is a table", hint))
-                return None
-            written = {shorthand: written}
-        checked, problems = validate(model, written, self.document, path)
-        self.problems += problems
-        if checked is None or self._is_refused(source, checked, path):
-            return None
-        return self._canonical(source.name, checked)
+    def _says(self, *names: str) -> bool:
+        """Return whether the rule or one of its tiers says one of these."""
+        tables = [self.keys, *(getattr(self.keys, tier, None) for tier in TIERS)]
+        return any(getattr(table, name, None) not in (None, False) for table in tables for name in names)
 
-    def _is_refused(self, source: DeclaredSource, query: BaseModel, path: Path) -> bool:
-        """Complain of a query to which the source's settings have no answer."""
-        if not isinstance(source.settings, Refusing):
-            return False
-        try:
-            source.settings.refuse(query)
-        except ValueError as error:
-            message, _, hint = str(error).partition("; ")
-            at: Path = (*path, *getattr(error, "at", ()))
-            place = next((at[:size] for size in range(len(at), len(path), -1) if at[:size] in self._written), path)
-            self.problems.append(self.document.at_value(place, f'{message} in source "{source.name}"', hint))
-            return True
-        return False
+    def _unit(self) -> str | None:
+        """Return what the value is; that of `missed` is a time, whatever the defaults say."""
+        unit: str | None = self._say_or_default("unit")
+        return None if self._says("missed") else unit
 
-    @property
-    def _written(self) -> Collection[Path]:
-        """Where values are written."""
-        return self.document.positions.values.keys()
+    def _no_data(self) -> NoData:
+        """Return what a missing series means, where it is not the very thing that is judged."""
+        found: NoData | None = self._say_or_default("no_data")
+        return NoData() if found is None or self._says("missed", "absent") else found
 
-    def _canonical(self, source: str, query: BaseModel) -> Query:
-        """Return a checked query as the engine carries it."""
-        fields = query.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
-        spec = json.dumps(fields, sort_keys=True, ensure_ascii=False)
-        period = getattr(query, "period", None)
-        return Query(source, spec, float(period) if isinstance(period, int | float) else 0.0)
-
-    def _tiers(self) -> tuple[Tier, ...]:
-        """Return the limits, the worst first."""
+    def _tiers(self, every: float) -> tuple[Tier, ...]:
+        """Return the tiers, the worst first."""
         if self.keys is None or ("unit" in self.table and self.keys.unit is None):
             return ()
         named = [tier for tier in TIERS if getattr(self.keys, tier) is not None]
-        reader = LimitReader(self.document, self._say_or_default("unit"))
+        say = QuantityReader(self.document, self._unit())
+        reader = TierReader(say, ConditionReader(say, every, self.declared.timezone))
         rule = Keyed(self._with_defaults(self.keys), self.path)
         if named and self.keys.severity is not None:
             hint = f"delete one of the two: `severity` is for one limit, {', '.join(named)} for several"
@@ -207,26 +180,44 @@ class RuleReader:
         else:
             severity = self._say_or_default("severity")
             found = [reader.tier(Severity(severity or "P3"), rule, None)]
-        self.problems += dict.fromkeys(reader.problems)
-        return tuple(tier for tier in found if tier is not None)
+        tiers = tuple(tier for tier in found if tier is not None)
+        self._check_kinds(tiers)
+        self.problems += dict.fromkeys(say.problems)
+        return tiers
 
-    def _tier(self, reader: LimitReader, name: str, rule: Keyed) -> Tier | None:
+    def _tier(self, reader: TierReader, name: str, rule: Keyed) -> Tier | None:
         """Return one of several tiers."""
-        keys = getattr(self.keys, name)
-        if not has_limit(keys) and not has_limit(rule.keys):
-            if not any(limit in self.table for limit in LIMITS) and not self.document.incomplete((*self.path, name)):
-                path = (*self.path, name)
-                self.problems.append(
-                    self.document.at_key(path, f"`{name}` has no limit", f"write {name} = {{ above = 90 }}")
-                )
+        keys: LimitKeys = getattr(self.keys, name)
+        path = (*self.path, name)
+        if not any((limits_of(each), conditions_of(each)) != ([], []) for each in (keys, rule.keys)):
+            if not any(key in self.table for key in (*LIMITS, *CONDITIONS)) and not self.document.incomplete(path):
+                message = f"`{name}` has no limit"
+                self.problems.append(self.document.at_key(path, message, f"write {name} = {{ above = 90 }}"))
             return None
-        return reader.tier(Severity(name), Keyed(keys, (*self.path, name)), rule)
+        return reader.tier(Severity(name), Keyed(keys, path), rule)
+
+    def _check_kinds(self, tiers: tuple[Tier, ...]) -> None:
+        """Complain of tiers that judge different things, and of keys that mean nothing to `missed` and `absent`."""
+        for name in ("missed", "absent"):
+            having = [tier.severity.value for tier in tiers if getattr(tier, name)]
+            if not having:
+                continue
+            if len(having) < len(tiers):
+                other = next(tier.severity.value for tier in tiers if not getattr(tier, name))
+                path = (*self.path, having[0])
+                message = f"`{name}` is in {having[0]} and not in {other}: the two judge different things"
+                self.problems.append(self.document.at_key(path, message, "write two rules"))
+            for key in ("no_data", "unit") if name == "missed" else ("no_data",):
+                if key in self.table:
+                    message = f"`{key}` has no meaning beside `{name}`"
+                    self.problems.append(self.document.at_key((*self.path, key), message, "delete it"))
 
     def _with_defaults(self, keys: RuleKeys) -> RuleKeys:
         """Return the rule's keys with the file's timing and recovery, where it has none of its own."""
         update: dict[str, object] = {}
+        alone, recover = self._says("missed", "absent"), self.defaults.recover
         if keys.for_ is None and keys.datapoints is None:
-            update |= {"for_": self.defaults.for_, "datapoints": self.defaults.datapoints}
+            update |= {"for_": self.defaults.for_, "datapoints": None if alone else self.defaults.datapoints}
         if keys.recover is None:
-            update["recover"] = self.defaults.recover
+            update["recover"] = RecoverKeys.model_construct(for_=recover.for_) if alone and recover else recover
         return keys.model_copy(update=update)

@@ -1,23 +1,26 @@
-"""From one rule file to rules: its defaults, then each rule.
+"""From one rule file to rules and windows: its defaults, then each rule, then each window.
 
 This module knows the tables of a rule file. It never reads files, and never knows other rule files.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evaluator.config.builtin import inherited
 from evaluator.config.complaints import unknown_key, validate_partly
 from evaluator.config.declared import Declared
 from evaluator.config.document import Document, Table
-from evaluator.config.keys import LIMITS, TIERS, DefaultKeys, RuleKeys
+from evaluator.config.keys import CONDITIONS, LIMITS, OWN, DefaultKeys, RuleKeys, WindowKeys
 from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
 from evaluator.config.rule import RuleReader
+from evaluator.config.windows import WindowReader
+from evaluator.engine.maintenance import Window
 from evaluator.engine.rules import Rule
+from evaluator.incidents.incident import STORM
 
-_TOP = ("defaults", "rule")
+_TOP = ("defaults", "rule", "window")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_NAME = 100
 
@@ -29,8 +32,10 @@ class RuleFile:
     document: Document
     rules: Mapping[str, Rule] = field(default_factory=dict)
     """The rules without a mistake."""
-    names: tuple[str, ...] = ()
-    """All rules that it defines, right or wrong."""
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    """The windows without a mistake."""
+    names: tuple[tuple[str, str], ...] = ()
+    """All that it defines, right or wrong: `("rule", "cpu-high")`, `("window", "deploy")`."""
     problems: tuple[Problem, ...] = ()
     """Mistakes only; lint comes later."""
 
@@ -45,7 +50,7 @@ def read_rules(document: Document, declared: Declared) -> RuleFile:
     reader = _FileReader(document, declared)
     reader.read()
     problems = [*document.problems, *(problem for problem in reader.problems if _trusted(problem, document))]
-    return RuleFile(document, reader.rules, tuple(reader.names), tuple(problems))
+    return RuleFile(document, reader.rules, reader.windows, tuple(reader.names), tuple(problems))
 
 
 def _trusted(problem: Problem, document: Document) -> bool:
@@ -68,11 +73,12 @@ class _FileReader:
         self.declared = declared
         self.problems: list[Problem] = []
         self.rules: dict[str, Rule] = {}
-        self.names: list[str] = []
+        self.windows: dict[str, Window] = {}
+        self.names: list[tuple[str, str]] = []
         self.defaults = DefaultKeys()
 
     def read(self) -> None:
-        """Read `[defaults]`, then each rule."""
+        """Read `[defaults]`, then each rule, then each window."""
         data = self.document.data
         for key, value in data.items():
             if key not in _TOP:
@@ -82,17 +88,37 @@ class _FileReader:
             self._read_defaults(defaults)
         else:
             self.problems.append(self.document.at_key(("defaults",), "`defaults` is a table", "write [defaults]"))
-        rules = data.get("rule", {})
-        if not isinstance(rules, dict):
-            hint = "write [rule.cpu-high] with single brackets and a name"
-            self.problems.append(self.document.at_key(("rule",), "a rule needs a name", hint))
-            return
-        for name, table in rules.items():
+        for name, table in self._named("rule", "cpu-high"):
             self._read_rule(name, table)
+        for name, table in self._named("window", "db-upgrade"):
+            self._read_window(name, table)
+
+    def _named(self, kind: str, example: str) -> Iterator[tuple[str, Table]]:
+        """Yield each `[kind.NAME]` that is a table with a name, and note all names."""
+        tables = self.document.data.get(kind, {})
+        if not isinstance(tables, dict) or (kind == "window" and set(tables) & _window_keys()):
+            hint = f"write [{kind}.{example}] with single brackets and a name"
+            self.problems.append(self.document.at_key((kind,), f"a {kind} needs a name", hint))
+            return
+        for name, table in tables.items():
+            path: Path = (kind, name)
+            self.names.append((kind, name))
+            if not isinstance(table, dict):
+                hint = f"write [{kind}.{name}] with single brackets, and its keys below"
+                is_list = isinstance(table, list)
+                message = f"a {kind} is not a list of tables" if is_list else f"a {kind} is a table"
+                self.problems.append(self.document.at_key(path, message, hint))
+                continue
+            if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+                meant = "-".join(re.findall(r"[A-Za-z0-9_-]+", name))[:_LONGEST_NAME]
+                message = f"a {kind}'s name has letters, digits, - and _, at most {_LONGEST_NAME}"
+                hint = f"write [{kind}.{meant}]" if meant else ""
+                self.problems.append(self.document.at_key(path, message, hint))
+            yield name, table
 
     def _not_top(self, key: str, value: object) -> None:
         """Complain of a table or key that no rule file has."""
-        if isinstance(value, dict) and {"source", "query", "severity", *LIMITS} & set(value):
+        if isinstance(value, dict) and {"source", "query", "severity", *LIMITS, *CONDITIONS} & set(value):
             message, hint = f"[{key}] is not a rule", f"write [rule.{key}]"
             self.problems.append(self.document.at_key((key,), message, hint))
         elif key in RuleKeys.model_fields or key == "for":
@@ -106,11 +132,11 @@ class _FileReader:
 
     def _read_defaults(self, table: Table) -> None:
         """Read what rules inherit."""
-        for key in (*LIMITS, *TIERS, "query"):
+        for key in OWN:
             if key in table:
                 message = f"`{key}` cannot be a default"
                 self.problems.append(self.document.at_key(("defaults", key), message, "put it into each rule"))
-        known = {key: value for key, value in table.items() if key not in (*LIMITS, *TIERS, "query")}
+        known = {key: value for key, value in table.items() if key not in OWN}
         defaults, problems = validate_partly(DefaultKeys, known, self.document, ("defaults",))
         self.problems += problems
         self.defaults = defaults or self.defaults
@@ -120,20 +146,13 @@ class _FileReader:
                 self.document.at_key(path, "`for` and `datapoints` cannot both be", "keep one of the two")
             )
 
-    def _read_rule(self, name: str, table: object) -> None:
+    def _read_rule(self, name: str, table: Table) -> None:
         """Read one rule."""
         path: Path = ("rule", name)
-        self.names.append(name)
-        if not isinstance(table, dict):
-            hint = f"write [rule.{name}] with single brackets, and its keys below"
-            message = "a rule is a table" if not isinstance(table, list) else "a rule is not a list of tables"
-            self.problems.append(self.document.at_key(path, message, hint))
-            return
-        if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-            meant = "-".join(re.findall(r"[A-Za-z0-9_-]+", name))[:_LONGEST_NAME]
-            message = f"a rule's name has letters, digits, - and _, at most {_LONGEST_NAME}"
-            self.problems.append(self.document.at_key(path, message, f"write [rule.{meant}]" if meant else ""))
         before = len(self.problems)
+        if name == STORM:
+            hint = "write another name: an incident that stands for many others has this one"
+            self.problems.append(self.document.at_key(path, f'the name "{STORM}" is taken by evaluator itself', hint))
         table = inherited(name, table, self.declared, self.defaults)
         keys, problems = validate_partly(RuleKeys, table, self.document, path)
         self.problems += problems
@@ -142,3 +161,16 @@ class _FileReader:
         self.problems += reader.problems
         if rule is not None and len(self.problems) == before:
             self.rules[name] = rule
+
+    def _read_window(self, name: str, table: Table) -> None:
+        """Read one window."""
+        reader = WindowReader(self.document, self.declared.timezone, name, table)
+        window = reader.read()
+        self.problems += reader.problems
+        if window is not None:
+            self.windows[name] = window
+
+
+def _window_keys() -> set[str]:
+    """Return the keys of a window, which stand below `[window]` where its name is missing."""
+    return {item.alias or name for name, item in WindowKeys.model_fields.items()}

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from evaluator.config.builtin import NAMES
-from evaluator.config.keys import DefaultKeys, RuleKeys
+from evaluator.config.keys import DefaultKeys, RuleKeys, WindowKeys
 from evaluator.config.plugins import Plugins
 from evaluator.config.settings import Settings
 
@@ -34,6 +34,8 @@ def rules_schema(plugins: Plugins) -> Schema:
     definitions: Schema = {}
     rule = _model(RuleKeys, definitions)
     defaults = _model(DefaultKeys, definitions)
+    window = _model(WindowKeys, definitions)
+    names: Schema = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 100}
     queries = [
         {**_model(kind.Query, definitions, f"{name}."), "title": f"query of {name}"}
         for name, kind in sorted(plugins.sources.items())
@@ -52,9 +54,15 @@ def rules_schema(plugins: Plugins) -> Schema:
             "rule": {
                 "type": "object",
                 "description": "one table for each rule: [rule.NAME]",
-                "propertyNames": {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 100},
+                "propertyNames": names,
                 "properties": dict.fromkeys(NAMES, inherits),
                 "additionalProperties": {"$ref": "#/$defs/Rule", "required": ["query"]},
+            },
+            "window": {
+                "type": "object",
+                "description": "planned work: one table for each window, [window.NAME]",
+                "propertyNames": names,
+                "additionalProperties": window,
             },
         },
         "additionalProperties": False,

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
-from evaluator.config.fields import Interval, Keys, did_you_mean
+from evaluator.config.fields import Interval, Keys
+from evaluator.config.times import TimeZone
 
 DEFAULT_STORE = "sqlite:///var/evaluator.db"
 KEY_PLACE = "PagerDuty shows it at Services > (the service) > Integrations > Events API V2 > Integration Key"
@@ -25,17 +25,6 @@ def _instance(value: str) -> str:
     """Return a name that may be part of a dedup_key."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):
         raise ValueError("must have 1 to 64 letters, digits, -, _ and dots")
-    return value
-
-
-def _timezone(value: str) -> str:
-    """Return the IANA name of a time zone."""
-    try:
-        ZoneInfo(value)
-    except (LookupError, ValueError, OSError):
-        meant = did_you_mean(value, available_timezones())
-        hint = f'did you mean "{meant}"?' if meant else 'write one like "Europe/Vienna" or "UTC"'
-        raise ValueError(f'"{value[:60]}" is not a time zone; {hint}') from None
     return value
 
 
@@ -203,7 +192,7 @@ class Settings(Keys):
     )
     rules: str = Field("rules", description="folder of rule files, relative to this file, read recursively")
     every: Interval = Field(30.0, description="how often rules are judged that do not say so, 1s to 1d; default 30s")
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA time zone of pages and texts")
+    timezone: TimeZone = Field("UTC", description="IANA time zone of pages and texts")
     strict: bool = Field(default=False, description="a routing key that is not there is an error, not a warning")
     heartbeat: HeartbeatKeys | None = Field(None, description="a dead man's switch elsewhere is told that we live")
     store: StoreKeys = Field(default_factory=StoreKeys, description="where state is kept")

@@ -264,7 +264,7 @@ class _Reader:
         services = table.get("services")
         names = tuple(services) if isinstance(services, dict) else ()
         complete = not self.document.lost and not (broken and not table)
-        return Declared(sources, names, settings.every, complete)
+        return Declared(sources, names, settings.every, settings.timezone, complete)
 
     def _safe(self, found: list[Problem], *, slips: bool = True) -> Iterator[Problem]:
         """Yield problems, and the slips of the text, without those that only echo a slip, and without any secret."""

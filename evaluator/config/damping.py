@@ -1,0 +1,65 @@
+"""What keeps a rule quiet or calm, from its keys: when it is active, what inhibits it, flapping and storms.
+
+This module knows these keys of one rule, and what `[defaults]` say of them. It never knows other rules.
+"""
+
+from dataclasses import dataclass, replace
+
+from evaluator.config.document import Document
+from evaluator.config.keys import DefaultKeys, FlappingKeys, StormKeys
+from evaluator.config.problems import Problem
+from evaluator.engine.calendar import ActiveHours
+from evaluator.engine.damping import Flapping, Storm
+
+
+@dataclass(frozen=True, slots=True)
+class Damped:
+    """A rule's own keys beside those of its file's defaults."""
+
+    name: str
+    keys: DefaultKeys
+    defaults: DefaultKeys
+    document: Document
+    timezone: str
+    """The settings'."""
+
+    def active(self) -> tuple[ActiveHours, ...]:
+        """Return when it may open and raise; hours without a time zone are in the settings'."""
+        found = self.defaults.active if self.keys.active is None else self.keys.active
+        return tuple(each if each.timezone else replace(each, timezone=self.timezone) for each in found or ())
+
+    def inhibited_by(self) -> tuple[str, ...]:
+        """Return the rules that hold it back. What the defaults say of all rules does not make one inhibit itself."""
+        if self.keys.inhibited_by is not None:
+            return tuple(dict.fromkeys(self.keys.inhibited_by))
+        return tuple(name for name in dict.fromkeys(self.defaults.inhibited_by or ()) if name != self.name)
+
+    def inhibits_itself(self) -> Problem | None:
+        """Complain of a rule that names itself."""
+        names = self.keys.inhibited_by or ()
+        if self.name not in names:
+            return None
+        path = ("rule", self.name, "inhibited_by", names.index(self.name))
+        return self.document.at_value(path, f'rule "{self.name}" is inhibited by itself', "take its own name out")
+
+    def flapping(self) -> Flapping | None:
+        """Return from when on its incidents are held open; what a table leaves open is as in the defaults, or usual."""
+        own, base = self.keys.flapping, self.defaults.flapping
+        if own is False or (own is None and base is False):
+            return None
+        found = Flapping()
+        for keys in (base, own):
+            if isinstance(keys, FlappingKeys):
+                found = replace(found, **keys.model_dump(exclude_none=True))
+        return found
+
+    def storm(self) -> Storm | None:
+        """Return from when on its incidents join one of their service."""
+        own, base = self.keys.storm, self.defaults.storm
+        if own is False or (own is None and base is False):
+            return None
+        found = Storm()
+        for keys in (base, own):
+            if isinstance(keys, StormKeys):
+                found = replace(found, **keys.model_dump(exclude_none=True))
+        return found

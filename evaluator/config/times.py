@@ -1,0 +1,195 @@
+"""The kinds of values that speak of time in a place: time zones, crontab lines, hours of the week, dates.
+
+This module knows how they are written, and what nobody can mean. It never reads a clock, nor knows whose they are.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+
+from evaluator.config.fields import did_you_mean
+from evaluator.engine.calendar import DAYS, MINUTES, ActiveHours
+
+_FIELDS = "minute hour day-of-month month day-of-week"
+_LONGEST_CRON = 200
+_SHORTHANDS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_HOURS = re.compile(r"(?:(?P<days>[A-Za-z][A-Za-z,\s-]*?)\s+)?(?P<from>\S+?)\s*-\s*(?P<to>\S+)(?:\s+(?P<zone>\S+))?")
+_TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
+_LOOSE_TIME = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?\s*(am|pm|h)?", re.IGNORECASE)
+_NAMES = {name.lower(): index for index, name in enumerate(DAYS)}
+_EXAMPLE = '"Mon-Fri 08:00-20:00 America/New_York"'
+_FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+"""A Monday, the first day of a leap year: from here on it is looked when a crontab line is due."""
+_MOST_DUES = 11_000
+"""Times of a crontab line that are looked at: a week of minutes, and a bit."""
+
+
+def zone_name(value: str) -> str:
+    """Return the IANA name of a time zone."""
+    try:
+        ZoneInfo(value)
+    except (LookupError, ValueError, OSError):
+        meant = did_you_mean(value, available_timezones())
+        hint = f'did you mean "{meant}"?' if meant else 'write one like "Europe/Vienna" or "UTC"'
+        raise ValueError(f'"{value[:60]}" is not a time zone; {hint}') from None
+    return value
+
+
+def _cron(value: object) -> str:
+    """Return a crontab line of five fields that is due some day."""
+    if not isinstance(value, str):
+        raise ValueError('must be a line as in a crontab; write one like "0 2 * * *"')  # noqa: TRY004 - pydantic.
+    text = " ".join(value.split())
+    shown = f'"{text[:60]}"'
+    if text.lower() in _SHORTHANDS:
+        raise ValueError(f'{shown} is not written in five fields; write "{_SHORTHANDS[text.lower()]}"')
+    fields = text.split(" ")
+    if len(fields) == 6:
+        raise ValueError(f'{shown} has six fields; leave out the seconds: "{" ".join(fields[1:])[:60]}"')
+    if len(fields) != 5 or len(text) > _LONGEST_CRON:
+        raise ValueError(f'{shown} is not a line of a crontab; write five fields, {_FIELDS}: "0 2 * * *"')
+    try:
+        never = next(_dues(text), None) is None
+    except CronSimError as error:
+        field = str(error).removeprefix("Bad ")
+        never = field == "day-of-month" and fields[2].isdigit() and 1 <= int(fields[2]) <= 31
+        if not never:
+            wrong = fields[_FIELDS.split().index(field)] if field in _FIELDS.split() else text
+            hint = f'the fields are {_FIELDS}, as in "0 2 * * *"'
+            raise ValueError(f'{shown} is not a line of a crontab: "{wrong[:30]}" is no {field}; {hint}') from None
+    if never:
+        raise ValueError(f"{shown} is never due: no such day comes; write a day that its months have")
+    return text
+
+
+def _dues(cron: str) -> Iterator[datetime]:
+    return CronSim(cron, _FIRST.replace(tzinfo=None))
+
+
+@lru_cache(maxsize=256)
+def longest_gap(cron: str, more_than: float) -> float | None:
+    """Return the longest time (seconds) between two dues of a line, or `None` once a gap of `more_than` is found.
+
+    It is looked at a year, or at a week of a line that is due each minute.
+    """
+    longest, before, number = 0.0, None, 0
+    for number, due in enumerate(_dues(cron)):
+        if before is not None:
+            longest = max(longest, (due - before).total_seconds())
+        if longest > more_than:
+            return None
+        if number >= _MOST_DUES or (number and (due - _FIRST.replace(tzinfo=None)).days > 366):
+            break
+        before = due
+    return longest if number else None
+
+
+def hours(text: str) -> ActiveHours:
+    """Return one `active`; its time zone is empty where it names none."""
+    match = _HOURS.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f'"{text[:60]}" says no hours; write days, hours and time zone: {_EXAMPLE}')
+    start, end = _minute(match["from"]), _minute(match["to"])
+    if start == end:
+        raise ValueError(f'"{text[:60]}" begins when it ends; write "00:00-24:00" for the whole day')
+    if start == MINUTES:
+        raise ValueError(f'"{text[:60]}" begins at 24:00; write 00:00, and the day after')
+    days = _days(match["days"]) if match["days"] else frozenset(range(len(DAYS)))
+    return ActiveHours(text.strip(), days, start, end, zone_name(match["zone"]) if match["zone"] else "")
+
+
+def _minute(text: str) -> int:
+    """Return the minute of a day that `08:00` is."""
+    match = _TIME.fullmatch(text)
+    if match is not None:
+        minute = int(match[1]) * 60 + int(match[2])
+        if int(match[2]) < 60 and minute <= MINUTES:
+            return minute
+        raise ValueError(f'"{text[:20]}" is not a time of day; the last one is 23:59, or 24:00 for the end of the day')
+    loose = _LOOSE_TIME.fullmatch(text)
+    if loose is not None:
+        hour = int(loose[1]) % 12 + 12 if (loose[3] or "").lower() == "pm" else int(loose[1])
+        raise ValueError(f'"{text[:20]}" is not a time of day; write "{hour:02}:{loose[2] or "00"}"')
+    raise ValueError(f'"{text[:20]}" is not a time of day; write one like "08:00", as in {_EXAMPLE}')
+
+
+def _days(text: str) -> frozenset[int]:
+    """Return the days that `Mon-Fri,Sun` has; 0 is Monday."""
+    found: set[int] = set()
+    for part in re.split(r"\s*,\s*", text.strip()):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        start = _day(first)
+        end = _day(last) if dash else start
+        found.update((start + step) % 7 for step in range((end - start) % 7 + 1))
+    return frozenset(found)
+
+
+def _day(text: str) -> int:
+    """Return the number of a day."""
+    if text.lower() in _NAMES:
+        return _NAMES[text.lower()]
+    meant = DAYS[_NAMES[text[:3].lower()]] if text[:3].lower() in _NAMES else ""
+    hint = f'did you mean "{meant}"?' if meant else f"the days are {', '.join(DAYS)}"
+    raise ValueError(f'"{text[:20]}" is not a day; {hint}')
+
+
+def _active(value: object) -> tuple[ActiveHours, ...]:
+    """Return the hours of `active`: one text, or a list of them."""
+    texts = value if isinstance(value, list) else [value]
+    if not texts:
+        raise ValueError('without any hours is never; write "00:00-24:00" for always, or mode = "off" for never')
+    found = [hours(text) for text in texts if isinstance(text, str)]
+    if len(found) < len(texts):
+        raise ValueError(f"must be a text, or a list of texts; write active = {_EXAMPLE}")
+    return tuple(found)
+
+
+def _moment(value: object) -> datetime:
+    """Return a date with its time; local where it has no offset."""
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        raise ValueError(f'has no time of day; write "{value} 00:00"')  # noqa: TRY004 - pydantic collects it.
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*", value):
+        raise ValueError(f'has no time of day; write "{value.strip()} 00:00"')
+    try:
+        return datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
+    except ValueError:
+        shown = f'"{value[:40]}" is not a time' if isinstance(value, str) else "must be a time"
+        raise ValueError(f'{shown}; write one like "2026-12-01 02:00", or 2026-12-01T02:00:00Z') from None
+
+
+_HOURS_SCHEMA = {"type": "string", "examples": ["Mon-Fri 08:00-20:00 America/New_York", "Sat,Sun 22:00-06:00"]}
+
+TimeZone = Annotated[str, AfterValidator(zone_name)]
+"""IANA name."""
+Cron = Annotated[
+    str, PlainValidator(_cron), WithJsonSchema({"type": "string", "examples": ["0 2 * * *", "*/15 8-18 * * MON-FRI"]})
+]
+"""Five fields, due some day."""
+Hours = Annotated[
+    tuple[ActiveHours, ...],
+    PlainValidator(_active),
+    WithJsonSchema({"anyOf": [_HOURS_SCHEMA, {"type": "array", "items": _HOURS_SCHEMA, "minItems": 1}]}),
+]
+"""`active`; a time zone that is not named is empty."""
+Moment = Annotated[
+    datetime,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": "string", "examples": ["2026-12-01 02:00", "2026-12-01T02:00:00Z"]}),
+]
+"""A date with its time; without an offset it is local."""
