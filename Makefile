@@ -10,7 +10,7 @@ ARGS   ?=
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --no-input install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench coverage lint fix wheel lock clean
+.PHONY: help install run test bench coverage mutants lint fix wheel lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ coverage: install ## Prove that tests/engine and tests/incidents reach every bra
 	$(BIN)/pytest -q --cov --cov-report= tests/engine tests/incidents
 	$(BIN)/coverage report --include='evaluator/engine/*,evaluator/incidents/*' --fail-under=100
 
+mutants: install ## Change judging and deciding in thousands of small ways, and see that tests notice; half an hour.
+	nice $(BIN)/python tests/mutants.py --max-children $(shell nproc) $(ARGS)
+
 lint: install ## Check style, format, types and the layers.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -69,5 +72,5 @@ UV_COMPILE := pip compile --quiet --no-config --upgrade --universal --python-ver
 	--no-strip-extras --no-emit-index-url --custom-compile-command 'make lock'
 
 clean: ## Remove what was built and cached. Keeps var/, which is state.
-	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist mutants
 	find evaluator tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,8 @@ from evaluator.testing import servers
 # Parallel tests share a processor, so how long one example takes says nothing. Of CI's own profile only this changes.
 settings.register_profile("parallel", settings.default, deadline=None)
 settings.load_profile("parallel")
+# For `make mutants`, which asks for it: what is found today is found tomorrow, and few examples must do.
+settings.register_profile("mutants", deadline=None, max_examples=25, derandomize=True, database=None)
 
 
 @pytest.fixture(scope="session")
