@@ -4,6 +4,7 @@ This module knows time, order and back-off as arguments and tables. It never sen
 steps: `claim` and commit, send, `settled` and commit.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -104,16 +105,14 @@ def settled(world: World, row: str, outcome: Outcome, given: Circumstances, jitt
     before = world.deliveries[row]
     after = settle(before, outcome, given.now, jitter)
     changes = Changes(deliveries={row: after})
-    match outcome:
-        case Accepted() if before.accepted == 0:
-            text = f"{before.notifier} accepted the {before.action} under {before.dedup_key}"
-            changes.events.append(Event(before.incident, given.now, EventKind.SENT, text))
-        case Refused() if after.state is DeliveryState.REFUSED and before.state is not DeliveryState.REFUSED:
-            text = f"{before.notifier} refused the {before.action}: {outcome.message}"
-            changes.events.append(Event(before.incident, given.now, EventKind.REFUSED, text))
-            changes.deliveries.update(_refusal_told(world, before, text, given))
-        case _:
-            pass
+    if isinstance(outcome, Accepted) and before.accepted == 0:
+        text = f"{before.notifier} accepted the {before.action} under {before.dedup_key}"
+        changes.events.append(Event(before.incident, given.now, EventKind.SENT, text))
+    refused = after.state is DeliveryState.REFUSED and before.state is not DeliveryState.REFUSED
+    if isinstance(outcome, Refused) and refused:
+        text = f"{before.notifier} refused the {before.action}: {outcome.message}"
+        changes.events.append(Event(before.incident, given.now, EventKind.REFUSED, text))
+        changes.deliveries.update(_refusal_told(world, before, text, given))
     return changes
 
 
@@ -171,7 +170,7 @@ def _repeated(delivery: Delivery, now: float, *, queued: bool) -> Delivery:
     through the same row.
     """
     if delivery.action is Action.TRIGGER:
-        wait = TRIGGER_REPEATS[min(delivery.accepted, len(TRIGGER_REPEATS)) - 1] if queued else float("inf")
+        wait = TRIGGER_REPEATS[min(delivery.accepted, len(TRIGGER_REPEATS)) - 1] if queued else math.inf
         return replace(delivery, state=DeliveryState.PENDING, due_at=now + wait)
     if delivery.action is Action.RESOLVE and queued and delivery.accepted <= len(RESOLVE_REPEATS):
         wait = RESOLVE_REPEATS[delivery.accepted - 1]

@@ -159,7 +159,7 @@ def test_a_busy_lane_and_what_is_not_written_hold_back_only_themselves(row) -> N
 
 def test_nothing_that_is_finished_or_under_way_is_sent(row) -> None:
     assert next_due([replace(row, state=DeliveryState.DONE), made(row, "x", state=DeliveryState.DROPPED)], 0.0) == []
-    assert next_due([claim(row)], 0.0) == []
+    assert [each.id for each in next_due([claim(row), made(row, "other")], 0.0)] == ["other"]
     assert [each.id for each in next_due([replace(row, state=DeliveryState.REFUSED)], 0.0)] == [row.id]
 
 
