@@ -138,7 +138,7 @@ class ConditionReader:
         if there >= LEAST_SAMPLES:
             return True
         enough = format_duration(math.ceil(LEAST_SAMPLES / each) * (width if repeat is None else repeat))
-        message = f"in {format_duration(history)} there are at most {there} samples to compare with"
+        message = f"in {format_duration(history)} there are too few samples to compare with: at most {there}"
         hint = f"one is kept every {format_duration(width)}, and {LEAST_SAMPLES} are needed: "
         hint += f'write compared_to = "last {math.ceil(LEAST_SAMPLES * width / 86_400)} days"'
         if repeat is not None:

@@ -5,9 +5,7 @@ This module knows these keys of one rule, and what `[defaults]` say of them. It 
 
 from dataclasses import dataclass, replace
 
-from evaluator.config.document import Document
 from evaluator.config.keys import DefaultKeys, FlappingKeys, StormKeys
-from evaluator.config.problems import Problem
 from evaluator.engine.calendar import ActiveHours
 from evaluator.engine.damping import Flapping, Storm
 
@@ -19,7 +17,6 @@ class Damped:
     name: str
     keys: DefaultKeys
     defaults: DefaultKeys
-    document: Document
     timezone: str
     """The settings'."""
 
@@ -33,14 +30,6 @@ class Damped:
         if self.keys.inhibited_by is not None:
             return tuple(dict.fromkeys(self.keys.inhibited_by))
         return tuple(name for name in dict.fromkeys(self.defaults.inhibited_by or ()) if name != self.name)
-
-    def inhibits_itself(self) -> Problem | None:
-        """Complain of a rule that names itself."""
-        names = self.keys.inhibited_by or ()
-        if self.name not in names:
-            return None
-        path = ("rule", self.name, "inhibited_by", names.index(self.name))
-        return self.document.at_value(path, f'rule "{self.name}" is inhibited by itself', "take its own name out")
 
     def flapping(self) -> Flapping | None:
         """Return from when on its incidents are held open; what a table leaves open is as in the defaults, or usual."""

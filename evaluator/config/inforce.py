@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evaluator.config.document import Document
+from evaluator.config.inhibition import Astray, astray
 from evaluator.config.problems import Problem
 from evaluator.config.rules import RuleFile
 
@@ -23,11 +24,19 @@ class InForce:
     saved: Mapping[str, str]
     prefix: str = ""
     """What people see before a file's name: the folder of rules."""
+    others: frozenset[str] = frozenset()
+    """Names of rules that are in no file of these."""
     files: dict[str, RuleFile] = field(default_factory=dict)
     """By name, in order: what is in force."""
+    read: dict[str, RuleFile] = field(default_factory=dict)
+    """By name: what is on disk, right or wrong."""
     problems: list[Problem] = field(default_factory=list)
+    complete: bool = True
+    """Whether all rules are known by name; where not, what is not known may well be there."""
     fatal: bool = False
     """Something is broken and there is nothing older to fall back to."""
+    told: set[Astray] = field(default_factory=set)
+    """What was said of rules that inhibit others."""
 
     def settle(self, disk: Mapping[str, bytes], unreadable: Mapping[str, Problem], *, keep_vanished: bool) -> None:
         """Decide for every file."""
@@ -41,11 +50,19 @@ class InForce:
                 message = "this file is gone; its rules stay in force until the next restart or SIGHUP"
                 self.problems.append(Problem(self.prefix + name, 0, 0, 0, message, error=False))
                 self._fall_back(name)
-        self._refuse_clashes()
+        self.complete &= not unreadable and not any(file.document.lost for file in self.read.values())
+        while self._refuse_clashes() or self._refuse_astray():
+            pass
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all rules that there are, in force or not."""
+        files = (*self.read.values(), *self.files.values())
+        return self.others | {name for file in files for kind, name in file.names if kind == "rule"}
 
     def _from_disk(self, name: str, raw: bytes) -> None:
         """Take a file from disk if it is right."""
-        found = self.judge(name, raw)
+        found = self.read[name] = self.judge(name, raw)
         if not found.broken:
             self.files[name] = found
             return
@@ -60,7 +77,7 @@ class InForce:
             # With nothing saved at all this is a check or a first start, where a person is looking.
             self.fatal |= not self.saved
             return
-        older = None if tried else self.judge(name, self.saved[name].encode("utf-8", "replace"))
+        older = None if tried else self.judge(name, _raw(self.saved[name]))
         if older is not None and not older.broken:
             self.files[name] = older
             return
@@ -71,9 +88,11 @@ class InForce:
             Problem(self.prefix + name, 0, 0, 0, message, "mend the mistakes of this file or of the settings")
         )
 
-    def _refuse_clashes(self) -> None:
-        """Put files back to their saved text until no rule is defined twice."""
+    def _refuse_clashes(self) -> bool:
+        """Put files back to their saved text until nothing is defined twice; return whether there was anything."""
+        found = False
         while clashes := self._clashes():
+            found = True
             for name, first, second in clashes:
                 self.problems.append(self._report(name, first, second))
             for file in {file for _, first, second in clashes for file in self._refused(first, second)}:
@@ -81,6 +100,34 @@ class InForce:
                     self._fall_back(file)
                 else:
                     self.files.pop(file, None)
+        return found
+
+    def _refuse_astray(self) -> bool:
+        """Put files back to their saved text where rules inhibit in circles, or what is no rule.
+
+        Where nothing was changed (a file with an inhibitor vanished), it is said and stays: to drop a rule for it would
+        be worse. Return whether there was anything new.
+        """
+        files = {**self.read, **self.files}
+        found = [each for each in astray(files, self.names, complete=self.complete) if each not in self.told]
+        self.told.update(found)
+        self.problems += [each.problem for each in found]
+        for each in found:
+            for name in self._changed_by(each):
+                self._fall_back(name)
+        return bool(found)
+
+    def _changed_by(self, each: Astray) -> list[str]:
+        """Return the changed files that brought a mistake: where it lies, else from where the rule was taken."""
+        changed = [name for name in each.files if self._changed(name)]
+        if changed or not each.unknown:
+            return changed
+        rule = ("rule", each.unknown)
+        return [
+            name
+            for name in self.files
+            if self._changed(name) and name in self.saved and rule in self.judge(name, _raw(self.saved[name])).names
+        ]
 
     def _refused(self, first: str, second: str) -> list[str]:
         """Return which of two clashing files are not taken: the changed ones, else the second."""
@@ -110,3 +157,8 @@ class InForce:
         where = f"{elsewhere.file}:{elsewhere.positions.key(path).line}"
         hint = f"give this {kind} another name, or delete one of the two"
         return document.at_key(path, f'{kind} "{name}" is already defined at {where}', hint)
+
+
+def _raw(text: str) -> bytes:
+    """Return a saved text as it was on disk."""
+    return text.encode("utf-8", "replace")

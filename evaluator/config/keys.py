@@ -6,7 +6,7 @@ This module knows names and kinds of keys. It never knows how keys act together;
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from evaluator.config.fields import (
     Breaches,
@@ -128,19 +128,19 @@ class OnlyIfKeys(ComparedKeys):
     unit: Unit | None = Field(None, description="what this query's value is")
 
 
-def _no_table(value: object) -> Literal[False]:
-    """Return `False`; `true` says nothing."""
-    if value is False:
-        return False
-    raise ValueError("must be a table or false; leave it out for what is usual")
+def _table_or_false(value: object) -> object:
+    """Refuse what is neither, before either of the two complains."""
+    if value is False or isinstance(value, dict):
+        return value
+    raise ValueError("must be a table or false; write { opens = 3 }, or false for never")
 
 
 def _kind(value: object) -> str:
     """Return which of two kinds a value is, so that only that one's complaints are heard."""
-    return "off" if isinstance(value, bool) else "table"
+    return "off" if value is False else "table"
 
 
-_Off = Annotated[Literal[False], PlainValidator(_no_table), WithJsonSchema({"const": False}), Tag("off")]
+_Off = Annotated[Literal[False], Tag("off")]
 
 
 class FlappingKeys(Keys):
@@ -162,9 +162,9 @@ class StormKeys(Keys):
     within: Span | None = Field(None, description="... within this time, at most 1d; default 1m")
 
 
-Flaps = Annotated[Annotated[FlappingKeys, Tag("table")] | _Off, Discriminator(_kind)]
+Flaps = Annotated[Annotated[FlappingKeys, Tag("table")] | _Off, Discriminator(_kind), BeforeValidator(_table_or_false)]
 """`flapping`: a table or `false`."""
-Storms = Annotated[Annotated[StormKeys, Tag("table")] | _Off, Discriminator(_kind)]
+Storms = Annotated[Annotated[StormKeys, Tag("table")] | _Off, Discriminator(_kind), BeforeValidator(_table_or_false)]
 """`storm`: a table or `false`."""
 
 

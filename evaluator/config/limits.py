@@ -46,8 +46,9 @@ class TierReader:
         if conditions is None or (limit is None and (limits_of(limited.keys) or not conditions.any)):
             return None
         back = own if own.keys.recover is not None or rule is None else rule
-        self._check_alone(conditions, {name: each for each in (rule, own) if each for name in _said(each.keys)}, back)
-        recover = self._recover(back, limit) if back.keys.recover is not None else Recover()
+        said = {name: each for each in (rule, own) if each for name in _said(each.keys)}
+        alone = self._check_alone(conditions, said, back)
+        recover = Recover(for_=_for(back)) if alone else self._recover(back, limit)
         return Tier(
             severity,
             limit,
@@ -60,11 +61,11 @@ class TierReader:
             conditions.absent,
         )
 
-    def _check_alone(self, found: Conditions, said: dict[str, Keyed], back: Keyed) -> None:
-        """Complain of what cannot stand beside `absent` or `missed`."""
+    def _check_alone(self, found: Conditions, said: dict[str, Keyed], back: Keyed) -> bool:
+        """Complain of what cannot stand beside `absent` or `missed`; return whether it is one of them."""
         name = "absent" if found.absent else "missed" if found.missed else ""
         if not name:
-            return
+            return False
         why, others = _ALONE[name]
         for other in others:
             if other in said:
@@ -75,7 +76,8 @@ class TierReader:
             if getattr(back.keys.recover, way, None) is not None:
                 hint = 'write recover = { for = "5m" }, or nothing'
                 self.say.at_key((*self._place(back), way), f"{why}: its `recover` has only `for`", hint)
-                return
+                break
+        return True
 
     def _place(self, keyed: Keyed) -> Path:
         """Return where `recover` is written: there, or in the defaults."""
@@ -148,6 +150,11 @@ class TierReader:
             return None
         op, side = _BACK[limit.op]
         return Limit(op, limit.value + side * distance)
+
+
+def _for(keyed: Keyed) -> float:
+    """Return how long clear must last."""
+    return (keyed.keys.recover.for_ if keyed.keys.recover is not None else None) or 0.0
 
 
 def _said(keys: LimitKeys) -> list[str]:

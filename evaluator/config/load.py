@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from evaluator.config.builtin import built_in_rules
+from evaluator.config.builtin import NAMES, built_in_rules
 from evaluator.config.document import read_document
 from evaluator.config.inforce import InForce
-from evaluator.config.lint import lint_rules, lint_settings
+from evaluator.config.lint import lint_file, lint_settings
+from evaluator.config.lint_rule import Whole
 from evaluator.config.plugins import Plugins, installed
 from evaluator.config.problems import Problem, in_order
 from evaluator.config.rules import RuleFile, read_rules
@@ -61,11 +62,13 @@ def load(
     keep_vanished: bool = False,
     plugins: Plugins | None = None,
     only: Sequence[Path] = (),
+    now: float | None = None,
 ) -> Loaded:
     """Read settings and rules.
 
     `saved` are the last good texts of rule files (`None` at a check, empty at a daemon's first start). With
     `keep_vanished` a file that is gone keeps its rules. `only`: these rule files and folders instead of the settings'.
+    `now` (seconds since the epoch) is for windows that are long over.
     """
     plugins = plugins or installed()
     found, problem = find_settings(path, environ)
@@ -83,19 +86,19 @@ def load(
     problems += state.problems
     if judged.settings is not None:
         problems += lint_settings(document, judged.settings)
-    for file in state.files.values():
-        problems += lint_rules(file.document, file.rules.values())
     rules = [rule for file in state.files.values() for rule in file.rules.values()]
     for service in sorted({rule.service for rule in rules if rule.judged} & set(judged.unpaged)):
         problems += judged.unpaged[service]
     rules += built_in_rules(judged.declared, {rule.name for rule in rules})
+    windows = {name: window for file in state.files.values() for name, window in file.windows.items()}
+    in_force = RuleSet({rule.name: rule for rule in rules}, windows)
+    whole = Whole(in_force, state.names, state.complete, judged.declared.timezone, now)
+    for file in state.files.values():
+        problems += lint_file(file, whole)
     shown = [item for item in problems if not item.id or item.id not in judged.ignored]
     return Loaded(
         judged.settings,
-        RuleSet(
-            {rule.name: rule for rule in rules},
-            {name: window for file in state.files.values() for name, window in file.windows.items()},
-        ),
+        in_force,
         judged.routes,
         {name: file.document.source.text for name, file in state.files.items()},
         in_order(shown),
@@ -167,7 +170,7 @@ def _rules_in_force(
     def judge(name: str, raw: bytes) -> RuleFile:
         return read_rules(read_document(prefix + name, raw), judged.declared)
 
-    state = InForce(judge, saved, prefix)
+    state = InForce(judge, saved, prefix, frozenset(NAMES) | (_names_in(folder) if only else frozenset()))
     disk: dict[str, bytes] = {}
     unreadable: dict[str, Problem] = {}
     try:
@@ -188,6 +191,19 @@ def _rules_in_force(
             unreadable[name] = problem
     state.settle(disk, unreadable, keep_vanished=keep_vanished)
     return state
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    """Return the names of the rules in a folder, as far as they can be made out."""
+    names: set[str] = set()
+    try:
+        for name, place in _in_folder(folder):
+            rules = read_document(name, _read_at_once(place, name)[0]).data.get("rule")
+            names.update(rules if isinstance(rules, dict) else ())
+    except OSError:
+        # What was named is judged all the same.
+        return frozenset(names)
+    return frozenset(names)
 
 
 def _blind(state: InForce, problem: Problem) -> InForce:

@@ -50,8 +50,7 @@ class RuleReader:
         gate, gated_by = read_gate(self.keys, source, asker, self.path)
         if self.keys is None or source is None or service is None or query is None or not tiers:
             return None
-        damped = Damped(self.name, self.keys, self.defaults, self.document, self.declared.timezone)
-        self.problems += filter(None, [damped.inhibits_itself()])
+        damped = Damped(self.name, self.keys, self.defaults, self.declared.timezone)
         mode, because = self._mode(source, gated_by)
         group_by = self._say_or_default("group_by")
         return Rule(
@@ -117,7 +116,7 @@ class RuleReader:
         if "query" not in self.table:
             self._say("`query` is missing", "write query = ...: what to ask the source")
         has_tiers = any(tier in self.table for tier in TIERS)
-        if not has_tiers and not any(key in self.table for key in (*LIMITS, *CONDITIONS)):
+        if not has_tiers and not self._has_condition():
             wrong = next((key for key in self.table if key not in RuleKeys.model_fields and key != "for"), None)
             if wrong is None:
                 self._say("a limit is missing", "write above = 90, below = 10, or another condition")
@@ -125,6 +124,10 @@ class RuleReader:
             self._say(
                 "`severity` is missing", 'write severity = "P0" (the worst) to "P3", or limits as P0 = { above = 5 }'
             )
+
+    def _has_condition(self) -> bool:
+        """Return whether the rule itself says what is wrong, rightly or not."""
+        return any(self.table.get(key) not in (None, False) for key in (*LIMITS, *CONDITIONS))
 
     def _say(self, message: str, hint: str) -> None:
         """Note a problem at the rule's header."""
@@ -190,7 +193,7 @@ class RuleReader:
         keys: LimitKeys = getattr(self.keys, name)
         path = (*self.path, name)
         if not any((limits_of(each), conditions_of(each)) != ([], []) for each in (keys, rule.keys)):
-            if not any(key in self.table for key in (*LIMITS, *CONDITIONS)) and not self.document.incomplete(path):
+            if not self._has_condition() and not self.document.incomplete(path):
                 message = f"`{name}` has no limit"
                 self.problems.append(self.document.at_key(path, message, f"write {name} = {{ above = 90 }}"))
             return None

@@ -96,9 +96,14 @@ class _FileReader:
     def _named(self, kind: str, example: str) -> Iterator[tuple[str, Table]]:
         """Yield each `[kind.NAME]` that is a table with a name, and note all names."""
         tables = self.document.data.get(kind, {})
-        if not isinstance(tables, dict) or (kind == "window" and set(tables) & _window_keys()):
+        nameless = not isinstance(tables, dict)
+        if isinstance(tables, dict) and kind == "window":
+            keys = {key for key in _window_keys() & tables.keys() if not isinstance(tables[key], dict)}
+            nameless, tables = bool(keys), {name: table for name, table in tables.items() if name not in keys}
+        if nameless:
             hint = f"write [{kind}.{example}] with single brackets and a name"
             self.problems.append(self.document.at_key((kind,), f"a {kind} needs a name", hint))
+        if not isinstance(tables, dict):
             return
         for name, table in tables.items():
             path: Path = (kind, name)

@@ -62,22 +62,30 @@ def _cron(value: object) -> str:
         raise ValueError(f'{shown} has six fields; leave out the seconds: "{" ".join(fields[1:])[:60]}"')
     if len(fields) != 5 or len(text) > _LONGEST_CRON:
         raise ValueError(f'{shown} is not a line of a crontab; write five fields, {_FIELDS}: "0 2 * * *"')
-    try:
-        never = next(_dues(text), None) is None
-    except CronSimError as error:
-        field = str(error).removeprefix("Bad ")
-        never = field == "day-of-month" and fields[2].isdigit() and 1 <= int(fields[2]) <= 31
-        if not never:
-            wrong = fields[_FIELDS.split().index(field)] if field in _FIELDS.split() else text
+    names = _FIELDS.split()
+    for index, name in enumerate(names):
+        # Each by itself, since of all together the library says the same for no day and for a day that never comes.
+        try:
+            CronSim(" ".join(fields[index] if place == index else "*" for place in range(5)), _FIRST)
+        except CronSimError:
             hint = f'the fields are {_FIELDS}, as in "0 2 * * *"'
-            raise ValueError(f'{shown} is not a line of a crontab: "{wrong[:30]}" is no {field}; {hint}') from None
-    if never:
+            message = f'{shown} is not a line of a crontab: "{fields[index][:30]}" is no {name}'
+            raise ValueError(f"{message}; {hint}") from None
+    if not _is_due(text):
         raise ValueError(f"{shown} is never due: no such day comes; write a day that its months have")
     return text
 
 
+def _is_due(cron: str) -> bool:
+    """Return whether a line of right fields is due some day."""
+    try:
+        return next(_dues(cron), None) is not None
+    except CronSimError:
+        return False
+
+
 def _dues(cron: str) -> Iterator[datetime]:
-    return CronSim(cron, _FIRST.replace(tzinfo=None))
+    return CronSim(cron, _FIRST)
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +100,7 @@ def longest_gap(cron: str, more_than: float) -> float | None:
             longest = max(longest, (due - before).total_seconds())
         if longest > more_than:
             return None
-        if number >= _MOST_DUES or (number and (due - _FIRST.replace(tzinfo=None)).days > 366):
+        if number >= _MOST_DUES or (number and (due - _FIRST).days > 366):
             break
         before = due
     return longest if number else None

@@ -107,7 +107,7 @@ class WindowReader:
         gap = longest_gap(found.cron, found.for_)
         if gap is not None:
             said, every = format_duration(found.for_), format_duration(gap)
-            message = f'window "{self.name}" never ends: it lasts {said} and begins again at least every {every}'
+            message = f'window "{self.name}" never ends: it lasts {said}, and begins again within {every}'
             path = (*self.path, "when", "for")
             hint = f'write a shorter `for` than "{every}", or a `cron` that is due less often'
             self.problems.append(self.document.at_value(path, message, hint))
