@@ -20,8 +20,8 @@ def at(text: str, timezone: str = NEW_YORK, fold: int = 0) -> float:
 
 def hours(days: str, start: str, end: str, timezone: str = NEW_YORK) -> ActiveHours:
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    minutes = [int(text[:2]) * 60 + int(text[3:]) for text in (start, end)]
-    return ActiveHours("", frozenset(names.index(day) for day in days.split()), *minutes, timezone)
+    first, last = (int(text[:2]) * 60 + int(text[3:]) for text in (start, end))
+    return ActiveHours("", frozenset(names.index(day) for day in days.split()), first, last, timezone)
 
 
 WORK = hours("Mon Tue Wed Thu Fri", "08:00", "20:00")
