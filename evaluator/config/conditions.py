@@ -47,7 +47,7 @@ class Conditions:
 
 def conditions_of(keys: LimitKeys) -> list[str]:
     """Return the names of the conditions that a table has."""
-    return [name for name in CONDITIONS if getattr(keys, name) not in (None, False)]
+    return [name for name in CONDITIONS if bool(getattr(keys, name))]
 
 
 @dataclass

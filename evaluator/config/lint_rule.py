@@ -24,10 +24,11 @@ _DOWNWARDS = frozenset({Op.BELOW, Op.AT_MOST})
 _MORTAL = frozenset(
     {
         *("pod", "pod_name", "podname", "container", "container_id", "containerid", "task", "task_id", "taskid"),
-        *("task_arn", "taskarn", "instance_id", "instanceid", "replicaset", "job_id", "request_id"),
+        *("task_arn", "taskarn", "instance_id", "replicaset", "job_id", "request_id"),
     }
 )
-"""Labels (in small letters) of things that are replaced by others of their kind every day."""
+"""Labels (in small letters) of things that are replaced by others of their kind every day. CloudWatch's `InstanceId` is
+not among them: its source says which instances were terminated, and those are over at once."""
 _BY = re.compile(r"\bby\s*\(([^()]*)\)")
 
 Warnings = Iterator[tuple[Path, str, str]]

@@ -127,7 +127,7 @@ class RuleReader:
 
     def _has_condition(self) -> bool:
         """Return whether the rule itself says what is wrong, rightly or not."""
-        return any(self.table.get(key) not in (None, False) for key in (*LIMITS, *CONDITIONS))
+        return any(self.table.get(key, False) is not False for key in (*LIMITS, *CONDITIONS))
 
     def _say(self, message: str, hint: str) -> None:
         """Note a problem at the rule's header."""
@@ -154,7 +154,7 @@ class RuleReader:
     def _says(self, *names: str) -> bool:
         """Return whether the rule or one of its tiers says one of these."""
         tables = [self.keys, *(getattr(self.keys, tier, None) for tier in TIERS)]
-        return any(getattr(table, name, None) not in (None, False) for table in tables for name in names)
+        return any(bool(getattr(table, name, None)) for table in tables for name in names)
 
     def _unit(self) -> str | None:
         """Return what the value is; that of `missed` is a time, whatever the defaults say."""
