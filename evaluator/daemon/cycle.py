@@ -8,7 +8,6 @@ knows when the next slot is.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 import structlog
 
@@ -45,8 +44,9 @@ class Cycles:
         self._clock = clock
         self._metrics = metrics
         self._asking = Asking(equipment, sightings, clock, metrics)
-        self._apart: dict[tuple[str, float, str], asyncio.Task[None]] = {}
-        """By source, interval and the source of `only_if`: rules that wait for both."""
+        self._apart: set[tuple[str, float, str]] = set()
+        """Source, interval and the source of `only_if` of rules that wait for both."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, source: str, every: float, slot: float) -> bool:
         """Run one cycle and return whether it was committed; rules that wait for another source may still wait."""
@@ -70,7 +70,7 @@ class Cycles:
 
     async def stop(self) -> None:
         """Leave off what still waits for another source."""
-        waiting = list(self._apart.values())
+        waiting = list(self._tasks)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
@@ -100,24 +100,26 @@ class Cycles:
                 self._metrics.missed_slots.labels(elsewhere).inc()
                 log.warning("slots were missed", source=elsewhere, slots=1, rules=[rule.name for rule in mine])
                 continue
-            task = asyncio.create_task(self._judge_when_both(elsewhere, mine, every, slot, answers))
-            self._apart[key] = task
-            task.add_done_callback(partial(self._forget, key))
-
-    def _forget(self, key: tuple[str, float, str], _: "asyncio.Task[None]") -> None:
-        del self._apart[key]
+            self._apart.add(key)
+            task = asyncio.create_task(self._judge_when_both(key, mine, slot, answers))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _judge_when_both(
-        self, elsewhere: str, rules: Sequence[Rule], every: float, slot: float, answers: asyncio.Future[Results]
+        self, key: tuple[str, float, str], rules: Sequence[Rule], slot: float, answers: asyncio.Future[Results]
     ) -> None:
         """Ask the other source, wait for the rules' own, and judge."""
+        _, every, elsewhere = key
         try:
             gates = await self._asking.poll(elsewhere, _asked(elsewhere, rules), slot, every)
             await self._judge_all(rules, {**await asyncio.shield(answers), **gates}, slot)
-            await self._ledger.flush()
         except Exception:  # Our own mistake: the next slot is another chance, as for a whole cycle.
             log.exception("cycle broke", source=elsewhere)
             self._metrics.errors.labels("cycle").inc()
+        finally:
+            # Before the writing: a store that hangs delays no slot.
+            self._apart.discard(key)
+        await self._ledger.flush()
 
     async def _judge_all(self, rules: Sequence[Rule], results: Results, slot: float) -> None:
         for rule in rules:

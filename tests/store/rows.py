@@ -1,5 +1,6 @@
 """Rows for the tests: plain ones, and any that the types allow."""
 
+import math
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 from hypothesis import strategies as st
 
 from evaluator.engine.alerts import Alert, State, Verdict
+from evaluator.engine.evaluate import Cause, Transition
+from evaluator.engine.maintenance import Selector
 from evaluator.engine.rules import Severity
 from evaluator.engine.samples import Series, series_of
-from evaluator.incidents.changes import Changes, Judged, Remembered, RuleFile, SeriesKey
+from evaluator.engine.trail import CHUNK
+from evaluator.incidents.changes import Changes, ChunkKey, Judged, Remembered, RuleFile, SeriesKey
 from evaluator.incidents.deliveries import Action, Delivery, DeliveryState, Message
-from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident, IncidentState
+from evaluator.incidents.incident import Caught, CloseReason, Event, EventKind, Incident, IncidentState
+from evaluator.incidents.silence import Silence
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -43,6 +48,19 @@ def ended(id: str = "01J00000000000000000000001", at: float = NOW, **changes: ob
 
 def an_event(incident: str = "01J00000000000000000000001", text: str = "opened", at: float = NOW) -> Event:
     return Event(incident, at, EventKind.OPENED, text)
+
+
+def a_silence(id: str = "01J0000000000000000000000S", **changes: object) -> Silence:  # noqa: A002 - the field's name.
+    values: dict[str, Any] = {
+        "id": id, "selector": Selector(("cpu-*",), ("cpu-low",), MappingProxyType({"host": "web-*"})), "by": "ann",
+        "reason": "disk swap", "starts_at": NOW, "ends_at": NOW + 3600,
+    }  # fmt: skip
+    return Silence(**{**values, **changes})
+
+
+def a_chunk(*values: float) -> tuple[float, ...]:
+    """Return a chunk that begins with these values."""
+    return (*values, *(math.nan,) * (CHUNK - len(values)))
 
 
 def a_message(**changes: object) -> Message:
@@ -81,6 +99,8 @@ def changes(
     series: tuple[Remembered, ...] = (),
     judged: tuple[Judged, ...] = (),
     files: tuple[RuleFile, ...] = (),
+    silences: tuple[Silence, ...] = (),
+    transitions: tuple[Transition, ...] = (),
 ) -> Changes:
     return Changes(
         alerts={alert.key: alert for alert in alerts},
@@ -90,6 +110,8 @@ def changes(
         series={SeriesKey(kept.rule, kept.series): kept for kept in series},
         judged={kept.rule: kept for kept in judged},
         files={file.path: file for file in files},
+        silences={silence.id: silence for silence in silences},
+        transitions=list(transitions),
     )
 
 
@@ -101,7 +123,10 @@ _times = st.floats(min_value=0, max_value=4e9)
 _series = st.dictionaries(any_text, any_text, max_size=3).map(series_of)
 _severities = st.sampled_from(Severity)
 _ids = st.integers(0, 7).map(lambda number: f"01J{number:023d}")
-_maybe = {"value": st.none() | _numbers, "sample_at": st.none() | _times}
+_maybe = {
+    "value": st.none() | _numbers, "sample_at": st.none() | _times,
+    "unmet_since": st.none() | _times, "unmet_seen": st.none() | _times,
+}  # fmt: skip
 
 _alerts = st.builds(
     Alert,
@@ -113,7 +138,8 @@ _alerts = st.builds(
 _text_fields = {
     field.name: any_text
     for field in fields(Incident)
-    if field.name in {"rule", "service", "title", "why", "limit", "runbook", "dashboard", "description", "rule_at"}
+    if field.name
+    in {"rule", "service", "title", "why", "limit", "runbook", "dashboard", "description", "rule_at", "muted"}
 }
 
 
@@ -128,7 +154,10 @@ def _incidents(now: float) -> st.SearchStrategy[Incident]:
         ),
         state=st.sampled_from(IncidentState), closed=closed, id=_ids, group=_series, severity=_severities,
         opened_at=_times, active_at=_times, updated_at=_times, value=st.none() | _numbers, unit=st.none() | any_text,
-        members=st.lists(_series, max_size=2).map(tuple), known_at=_times, blind_told=st.booleans(), **_text_fields,
+        members=st.lists(_series, max_size=2).map(tuple), known_at=_times, blind_told=st.booleans(),
+        closed_by=any_text, told=st.booleans(), flapping=st.booleans(), unknown_told=st.booleans(),
+        caught=st.lists(st.builds(Caught, any_text, _series, _severities, _times), max_size=2).map(tuple),
+        **_text_fields,
     )  # fmt: skip
 
 
@@ -153,6 +182,24 @@ def _deliveries(incidents: list[str]) -> st.SearchStrategy[Delivery]:
     )  # fmt: skip
 
 
+def _silences(now: float) -> st.SearchStrategy[Silence]:
+    patterns = st.lists(any_text, max_size=2).map(tuple)
+    return st.builds(
+        Silence,
+        id=_ids, by=any_text, reason=any_text, starts_at=_times, ends_at=st.floats(now - DAY / 2, now + DAY),
+        selector=st.builds(
+            Selector, patterns, patterns, st.dictionaries(any_text, any_text, max_size=2).map(MappingProxyType)
+        ),
+        ends_with_alert=st.booleans(), matched=st.booleans(), ended_at=st.none() | st.floats(now - DAY / 2, now),
+        ended_because=any_text,
+    )  # fmt: skip
+
+
+_chunk_keys = st.builds(ChunkKey, any_text, st.floats(0.1, 1e6), _series, st.integers(0, 2**40))
+_chunks = st.lists(_numbers, max_size=4).map(lambda values: a_chunk(*values))
+_transitions = st.builds(Transition, st.sampled_from(State), _alerts, st.sampled_from(Cause))
+
+
 @st.composite
 def any_changes(draw: st.DrawFn, now: float = NOW) -> Changes:
     """Return changes of every kind, some of which delete what others wrote."""
@@ -160,9 +207,12 @@ def any_changes(draw: st.DrawFn, now: float = NOW) -> Changes:
         alerts=tuple(draw(st.lists(_alerts, max_size=3))),
         incidents=tuple(draw(st.lists(_incidents(now), max_size=3))),
         series=tuple(draw(st.lists(st.builds(Remembered, any_text, _series, _numbers), max_size=2))),
-        judged=tuple(draw(st.lists(st.builds(Judged, any_text, _times, any_text, any_text), max_size=2))),
+        judged=tuple(draw(st.lists(st.builds(Judged, any_text, _times, any_text, any_text, _times), max_size=2))),
+        silences=tuple(draw(st.lists(_silences(now), max_size=2))),
+        transitions=tuple(draw(st.lists(_transitions, max_size=2))),
         files=tuple(draw(st.lists(st.builds(RuleFile, any_text, any_text, _times), max_size=2))),
     )
+    some.chunks = draw(st.dictionaries(_chunk_keys, _chunks, max_size=2))
     known = list(some.incidents)
     some.deliveries = {row.id: row for row in draw(st.lists(_deliveries(known), max_size=3))}
     if known:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, text
 
 from evaluator.engine.alerts import AlertKey
+from evaluator.engine.evaluate import Transition
 from evaluator.engine.rules import Severity
 from evaluator.incidents.changes import Changes, Judged, Remembered, RuleFile, Saved, SeriesKey
 from evaluator.incidents.deliveries import Action, Delivery, DeliveryState
@@ -15,6 +16,7 @@ from evaluator.incidents.incident import Event, IncidentState
 from evaluator.store import tables
 from evaluator.store.schema import escaped, unescaped
 from evaluator.store.store import PRUNE_LIMIT, Store
+from evaluator.store.transitions import Past
 from tests.store.rows import (
     DAY,
     KEY,
@@ -63,6 +65,30 @@ def needed(model: Changes) -> list[Delivery]:
     ]
 
 
+def past_of(transition: Transition) -> Past:
+    alert = transition.alert
+    return Past(
+        alert.rule,
+        alert.severity,
+        alert.series,
+        alert.judged,
+        transition.before,
+        alert.state,
+        alert.verdict,
+        alert.value,
+        transition.cause,
+        alert.reason,
+    )
+
+
+def told(store: Store, model: Changes) -> set[str]:
+    """Return every transition in the store, which has each of them once."""
+    rules = {transition.alert.rule for transition in model.transitions}
+    found = [row for name in rules for row in store.transitions(name)]
+    assert len(found) == len(flat(found))
+    return flat(found)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=any_changes(), second=any_changes())
 def test_whatever_is_committed_is_loaded_again(store: Store, first: Changes, second: Changes) -> None:
@@ -72,16 +98,21 @@ def test_whatever_is_committed_is_loaded_again(store: Store, first: Changes, sec
     second.series.update(dict.fromkeys(list(first.series)[:1]))
     second.judged.update(dict.fromkeys(list(first.judged)[:1]))
     second.files.update(dict.fromkeys(list(first.files)[:1]))
+    second.silences.update(dict.fromkeys(list(first.silences)[:1]))
+    second.chunks.update(dict.fromkeys(list(first.chunks)[:1]))
     model = Changes()
     for some in (first, second):
         store.commit(some)
         store.commit(some)
         model.add(some)
     saved = store.load(NOW)
-    for kind in ("alerts", "series", "judged", "files"):
+    for kind in ("alerts", "series", "judged", "files", "silences"):
         expected = [row for row in getattr(model, kind).values() if row is not None]
         assert flat(getattr(saved, kind)) == flat(expected), kind
         assert len(getattr(saved, kind)) == len(expected), kind
+    chunks = {key: chunk for key, chunk in model.chunks.items() if chunk is not None}
+    assert flat(saved.chunks.items()) == flat(chunks.items())
+    assert told(store, model) == flat(past_of(transition) for transition in model.transitions)
     assert flat(saved.incidents) == flat(model.incidents.values())
     assert flat(saved.deliveries) == flat(needed(model))
     assert len(saved.deliveries) == len(needed(model))
@@ -292,8 +323,8 @@ def test_pruning_takes_a_bounded_part_at_a_time(store: Store) -> None:
 
 def test_an_edit_replaces_every_column(store: Store) -> None:
     store.commit(changes(alerts=(an_alert(),), incidents=(an_incident(),), deliveries=(a_delivery(),)))
-    alert = an_alert(value=None, reason="edited", edited=True, window=((NOW, True), (NOW + 1, False)))
-    incident = an_incident(severity=Severity.P0, value=1e300, unit="percent", blind_told=True)
+    alert = an_alert(value=None, reason="edited", edited=True, window=((NOW, True), (NOW + 1, False)), unmet_since=NOW)
+    incident = an_incident(severity=Severity.P0, value=1e300, unit="percent", blind_told=True, muted="by ann")
     delivery = replace(a_delivery(), attempts=3, told=True, error="500", routing_key="Z" * 32)
     store.commit(changes(alerts=(alert,), incidents=(incident,), deliveries=(delivery,)))
     assert store.load(NOW) == Saved(alerts=[alert], incidents=[incident], deliveries=[delivery])

@@ -11,14 +11,28 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Select, TypeDecorator, inspect, text
 from sqlalchemy.types import TypeEngine
 
-from evaluator.engine.alerts import Alert
+from evaluator.engine.alerts import Alert, State
+from evaluator.engine.evaluate import Cause, Transition
 from evaluator.engine.rules import Severity
-from evaluator.incidents.changes import Changes, Judged, Remembered, RuleFile, Saved
+from evaluator.incidents.changes import MEMORY_ONLY, Changes, Judged, Remembered, RuleFile, Saved
 from evaluator.incidents.deliveries import Action, Delivery, Message
 from evaluator.incidents.incident import Event, Incident
-from evaluator.store import deliveries, documents, incidents, migrate, tables
+from evaluator.store import deliveries, documents, incidents, migrate, silences, tables, transitions
 from evaluator.store.store import Store, open_store
-from tests.store.rows import DAY, NOW, a_message, an_event, an_incident, changes, done, ended
+from evaluator.store.transitions import Past
+from tests.store.rows import (
+    DAY,
+    NOW,
+    SERIES,
+    a_message,
+    a_silence,
+    an_alert,
+    an_event,
+    an_incident,
+    changes,
+    done,
+    ended,
+)
 
 
 def differ(
@@ -69,6 +83,7 @@ def test_partial_indexes_have_the_conditions_of_their_queries(store: Store) -> N
         ("incidents", Incident, set()),
         ("events", Event, {"seq"}),
         ("deliveries", Delivery, set()),
+        ("transitions", Past, {"seq", "of"}),
     ],
 )
 def test_every_field_of_a_row_is_a_column(table: str, row: type, renamed: set[str]) -> None:
@@ -77,7 +92,7 @@ def test_every_field_of_a_row_is_a_column(table: str, row: type, renamed: set[st
 
 
 def test_every_kind_of_row_is_saved() -> None:
-    kinds = {field.name for field in fields(Changes)} - {"slots"}
+    kinds = {field.name for field in fields(Changes)} - MEMORY_ONLY
     assert (kinds - {"chunks"}) | {"observations"} == set(tables.METADATA.tables)
     # Lines are read with their incident, transitions when somebody asks; commands are looked for again and again.
     assert {field.name for field in fields(Saved)} == kinds - {"events", "transitions", "commands"}
@@ -129,6 +144,15 @@ def with_history(store: Store) -> None:
             )
         )
     store.commit(changes(incidents=(an_incident("01J99999"),)))
+    store.commit(
+        changes(
+            silences=tuple(a_silence(f"01J{number:05d}", ends_at=NOW - 2 * DAY) for number in range(3000)),
+            transitions=tuple(
+                Transition(State.QUIET, an_alert(f"rule-{number % 100}", judged=NOW - number), Cause.JUDGED)
+                for number in range(3000)
+            ),
+        )
+    )
 
 
 def test_no_query_of_a_start_or_a_page_reads_the_history(store: Store) -> None:
@@ -155,9 +179,12 @@ def test_no_query_of_a_start_or_a_page_reads_the_history(store: Store) -> None:
         incidents.timeline(connection, "01J00001")
         incidents.newest(connection, 10, "01J00500", open_only=False)
         incidents.newest(connection, 10, None, open_only=True)
+        silences.load(connection, NOW)
+        transitions.newest(connection, "cpu-high", SERIES, NOW, 10)
+        transitions.newest(connection, "cpu-high", None, None, 10)
 
     store._backend.write(explained, 10)
-    assert len(plans) == 6
+    assert len(plans) == 9
     for plan in plans:
         # Walking an index backwards and stopping at a limit is a scan in SQLite's words; a partial index is small.
         whole = [line for line in plan.splitlines() if re.search(r"SCAN|Seq Scan", line) and "ix_" not in line]

@@ -35,9 +35,9 @@ def _columns() -> None:
     op.add_column("alerts", sa.Column("unmet_seen", sa.Double()))
     op.add_column("judged", sa.Column("since", sa.Double(), nullable=False, server_default=sa.text("0")))
     op.add_column("commands", sa.Column("silence", _text()))
-    for name in ("flapping", "unknown_told"):
+    for name in ("told", "flapping", "unknown_told"):
         op.add_column("incidents", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()))
-    for name, default in (("muted", "''"), ("caught", "'[]'")):
+    for name, default in (("closed_by", "''"), ("muted", "''"), ("caught", "'[]'")):
         op.add_column("incidents", sa.Column(name, _text(), nullable=False, server_default=sa.text(default)))
 
 
