@@ -4,7 +4,8 @@ This module knows windows beside each other, and the names of rules. How a warni
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -72,13 +73,34 @@ def _overlaps(window: Window, whole: Whole, path: Path) -> Iterator[tuple[Path, 
             return
         if _is_over(other, whole.now) or not _share(window.selector, other.selector, whole.names):
             continue
-        both = _both(window, other, start)
-        if both is not None:
-            first, last = (_said(at, whole.timezone) for at in both)
+        said = _said(*_on_one_clock(window, other), start, whole.timezone)
+        if said:
             message = f'window "{window.name}" overlaps with "{other.name}" ({other.file}:{other.line}): they join'
-            hint = f"what both of them name is muted from {first} to {last}"
-            hint += ", and so again" if window.when is not None and other.when is not None else ""
-            yield path, message, hint
+            yield path, message, f"what both of them name is muted {said}"
+
+
+def _on_one_clock(one: Window, other: Window) -> tuple[Window, Window, str]:
+    """Return two windows that recur in one place as if clocks never changed there, and the name of that place.
+
+    What touches on one day of the year only, because clocks change on it, is no overlap that anybody wants to hear of.
+    """
+    if one.when is None or other.when is None or one.when.timezone != other.when.timezone:
+        return one, other, ""
+    ours, theirs = (replace(when, timezone="UTC") for when in (one.when, other.when))
+    return replace(one, when=ours), replace(other, when=theirs), one.when.timezone
+
+
+def _said(one: Window, other: Window, place: str, start: float, timezone: str) -> str:
+    """Return from when to when two windows overlap, the first time, for people; empty: they do not."""
+    both = _both(one, other, start)
+    if both is None:
+        return ""
+    if place:
+        first, last = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} {place}" for at in both)
+    else:
+        first, last = (f"{datetime.fromtimestamp(at, zone(timezone)):%Y-%m-%d %H:%M %Z}" for at in both)
+    again = ", and so again" if one.when is not None and other.when is not None else ""
+    return f"from {first} to {last}{again}"
 
 
 def _share(one: Selector, other: Selector, names: frozenset[str]) -> bool:
@@ -123,8 +145,3 @@ def _recurrences(when: Recurring, now: float) -> tuple[Times, ...]:
         found.append((due, due + when.for_))
         due = next_due(when.cron, when.timezone, due)
     return tuple(found)
-
-
-def _said(at: float, timezone: str) -> str:
-    """Return a time for people."""
-    return f"{datetime.fromtimestamp(at, zone(timezone)):%Y-%m-%d %H:%M %Z}"

@@ -17,7 +17,7 @@ from evaluator.config.fields import did_you_mean
 from evaluator.engine.calendar import DAYS, MINUTES, ActiveHours
 
 _FIELDS = "minute hour day-of-month month day-of-week"
-_LONGEST_CRON = 200
+_LONGEST = 200
 _SHORTHANDS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -27,7 +27,7 @@ _SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_HOURS = re.compile(r"(?:(?P<days>[A-Za-z][A-Za-z,\s-]*?)\s+)?(?P<from>\S+?)\s*-\s*(?P<to>\S+)(?:\s+(?P<zone>\S+))?")
+_HOURS = re.compile(r"(?:(?P<days>[A-Za-z][A-Za-z,\s-]*?)\s+)?(?P<from>\S+?)\s*-\s*(?P<to>\S+)(?:\s+(?P<zone>\S.*))?")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
 _LOOSE_TIME = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?\s*(am|pm|h)?", re.IGNORECASE)
 _NAMES = {name.lower(): index for index, name in enumerate(DAYS)}
@@ -60,7 +60,7 @@ def _cron(value: object) -> str:
     fields = text.split(" ")
     if len(fields) == 6:
         raise ValueError(f'{shown} has six fields; leave out the seconds: "{" ".join(fields[1:])[:60]}"')
-    if len(fields) != 5 or len(text) > _LONGEST_CRON:
+    if len(fields) != 5 or len(text) > _LONGEST:
         raise ValueError(f'{shown} is not a line of a crontab; write five fields, {_FIELDS}: "0 2 * * *"')
     names = _FIELDS.split()
     for index, name in enumerate(names):
@@ -108,7 +108,7 @@ def longest_gap(cron: str, more_than: float) -> float | None:
 
 def hours(text: str) -> ActiveHours:
     """Return one `active`; its time zone is empty where it names none."""
-    match = _HOURS.fullmatch(text.strip())
+    match = _HOURS.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if match is None:
         raise ValueError(f'"{text[:60]}" says no hours; write days, hours and time zone: {_EXAMPLE}')
     start, end = _minute(match["from"]), _minute(match["to"])
