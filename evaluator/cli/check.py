@@ -4,6 +4,7 @@ This command reads files and prints. It asks no source and opens no store; that 
 """
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,7 @@ def check(
 
     Exit code 0: fine, or only warnings. 1: what runs could not be compared with. 2: at least one mistake.
     """
-    loaded = load(config, os.environ, only=tuple(paths or ()))
+    loaded = load(config, os.environ, only=tuple(paths or ()), now=time.time())
     problems = [_from_here(problem, loaded) for problem in loaded.problems]
     errors, _ = counts(problems)
     wrong = bool(errors) or loaded.fatal
