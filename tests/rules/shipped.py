@@ -106,6 +106,14 @@ class Watch:
         (answer,) = self._runner.run(self._source.poll([self.rule.query], at))
         return answer
 
+    def gate(self, at: float) -> PollResult | None:
+        """Ask what `only_if` asks, as of a slot, which for the shipped rules is the same source; `None`: nothing."""
+        if self.rule.only_if is None:
+            return None
+        assert self.rule.only_if.query.source == self.rule.source
+        (answer,) = self._runner.run(self._source.poll([self.rule.only_if.query], at))
+        return answer
+
     def look(self, answer: PollResult | None = None) -> "Watch":
         """Ask the source, unless an answer is given, judge it at the next slot, and go on to the one after."""
         self.meanwhile()
@@ -113,7 +121,8 @@ class Watch:
         settings = self._loaded.settings
         assert settings is not None
         given = {"routes": self._loaded.routes, "instance": settings.instance, "ids": self._ids}
-        changes = assess(self._world, self.rule, self.answer, self.now, **given).changes  # type: ignore[arg-type]
+        gate = self.gate(self.now)
+        changes = assess(self._world, self.rule, self.answer, self.now, **given, gate=gate).changes  # type: ignore[arg-type]
         self._world.apply(changes)
         self.events += changes.events
         self.now += self.rule.every

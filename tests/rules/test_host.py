@@ -110,9 +110,12 @@ def test_an_interface_with_damaged_packets_opens_and_closes(tmp_path: Path, monk
         counted(5)
         watched.is_quiet(1)
         assert watched.values == [0.0], "old errors are no news"
+        watched.look_for(600, repeat=True)
         counted(500)
         incident = watched.opens("P2", repeat=True)
-        assert incident.title.endswith("errors a minute on eth0")
+        assert incident.title.startswith("Errors on eth0 are increasing: ")
         watched.stays_open_while_blind()
+        watched.look_for(1200, repeat=True)
+        assert watched.open, "they increase no longer, and are still many"
         counted(500)
         watched.closes(repeat=True)

@@ -107,3 +107,25 @@ def test_an_application_that_finds_no_slot_is_seen_by_a_monitor_that_finds_none_
             application.close()
             freed(watched)
             watched.closes()
+
+
+def test_statements_that_become_slower_open_and_close_when_they_become_no_slower() -> None:
+    with (
+        servers.postgres(shared_preload_libraries="pg_stat_statements", max_wal_senders="0") as url,
+        psycopg.connect(url, autocommit=True) as application,
+    ):
+        application.execute("CREATE EXTENSION pg_stat_statements")
+        took = [0.002]
+        with watch("slow-queries-increasing", **at(url)) as watched:
+            # Only these statements are counted: on an idle server the monitor's own would be the mean.
+            watched.meanwhile = lambda: [application.execute("SELECT pg_sleep(%s)", took) for _ in range(1)]
+            watched.look_for(180 * 60)
+            assert not watched.incidents, "it is as always"
+            took[0] = 0.1
+            watched.look_for(30 * 60)
+            incident = watched.opens("P3") if not watched.open else watched.open[0]
+            watched.says(incident, "P3")
+            watched.stays_open_while_blind()
+            took[0] = 0.002
+            watched.look_for(4 * 3600)
+            assert not watched.open

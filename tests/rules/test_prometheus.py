@@ -170,3 +170,46 @@ def test_slowness_opens_and_closes(
         until(watched, 45)
         watched.look_until(watched.rule.tiers[0].recover.limit, within=1800)
         watched.closes()
+
+
+def growing(metric: str, labels: str, phases: Sequence[tuple[float, float, float]]) -> list[str]:
+    """Return a counter whose events a minute go from one number to another in each phase of so many minutes."""
+    lines, at, total = [], BEGIN, 0.0
+    for minutes, first, last in phases:
+        scrapes = int(60 * minutes) // SCRAPE
+        for number in range(scrapes):
+            total += (first + (last - first) * number / scrapes) * SCRAPE / 60
+            lines.append(f"{metric}{{{labels}}} {total:.6f} {at}")
+            at += SCRAPE
+    return lines
+
+
+SESSIONS = [(60, 4.0, 4.0), (30, 4.0, 60.0), (40, 60.0, 60.0), (50, 3.0, 3.0)]
+"""Errors a minute: an hour as always, more and more for half an hour, a long time at that level, and the end."""
+
+
+def test_session_errors_that_increase_open_and_close_when_they_are_few_again() -> None:
+    lines = growing("session_errors_total", 'reason="store"', SESSIONS)
+    lines += growing("login_attempts_total", 'outcome="success"', [(180, 30, 30)])
+    with lived("session-errors-increasing", "session_errors_total", lines) as watched:
+        until(watched, 60)
+        assert watched.values == [pytest.approx(4, rel=0.1)]
+        assert not watched.incidents, "a constant trickle is no news"
+        until(watched, 75)
+        (incident,) = watched.open
+        watched.says(incident, "P2")
+        assert "rose by" in incident.why
+        watched.stays_open_while_blind()
+        until(watched, 130)
+        assert watched.open, "they increase no longer, and are still many"
+        until(watched, 160)
+        assert not watched.open
+        assert len(watched.incidents) == 1
+
+
+def test_session_errors_are_nobodys_business_while_nobody_logs_in() -> None:
+    lines = growing("session_errors_total", 'reason="store"', SESSIONS)
+    lines += growing("login_attempts_total", 'outcome="success"', [(180, 0.5, 0.5)])
+    with lived("session-errors-increasing", "session_errors_total", lines) as watched:
+        until(watched, 130)
+        assert not watched.incidents

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from evaluator.config.load import load
 from evaluator.config.plugins import installed
 from evaluator.engine.rules import Rule
-from evaluator.engine.wording import limit_text
+from evaluator.engine.wording import tier_text
 from tests.rules.shipped import KEYS, ROOT, shipped
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -26,11 +26,13 @@ AGREED = {
         "connection-pool": ["P2 above 90 % for 5m"],
         "database-down": ["P0 equal to 0 for 1m"],
         "redis-down": ["P1 equal to 0 for 1m"],
+        "slow-queries-increasing": ["P3 rising by 50 % within 3h and above 20 ms for 15m"],
     },
     "payments": {
         "payment-webhook-failures": ["P0 above 0 for 2m"],
         "stripe-api-errors": ["P0 above 5 % for 2m"],
         "payment-processing-time": ["P1 above 30 s for 5m"],
+        "refund-rate-unusual": ["P2 more than 6 MAD above what is usual and above 2 % for 30m"],
     },
     "background-jobs": {
         "workers-down": ["P1 equal to 0 for 2m"],
@@ -41,6 +43,7 @@ AGREED = {
     "authentication": {
         "auth-down": ["P0 equal to 0 for 1m"],
         "login-failures": ["P1 above 20 % for 10m"],
+        "session-errors-increasing": ["P2 rising by 50 % within 30m and above 10 for 5m"],
         "session-store-down": ["P2 equal to 0 for 1m"],
         "session-store-evictions": ["P2 above 0 for 5m"],
     },
@@ -48,7 +51,7 @@ AGREED = {
         "ec2-instance-down": ["P0 above 0 for 2m"],
         "cpu-high": ["P1 above 90 % for 10m"],
         "disk-full": ["P2 above 85 % for 15m"],
-        "network-errors": ["P2 above 10 for 5m"],
+        "network-errors": ["P2 rising by 50 % within 10m and above 10 for 2m"],
     },
 }
 """By service: each rule's limits, as people read them."""
@@ -57,7 +60,7 @@ SHIPPED = {rule.name: rule for rule in shipped().rules if Path(rule.file).suffix
 
 
 def limits(rule: Rule) -> list[str]:
-    return [f"{tier.severity} {limit_text(tier.limit, rule.unit)} for {tier.for_ / 60:g}m" for tier in rule.tiers]
+    return [f"{tier.severity} {tier_text(tier, rule.unit)} for {tier.for_ / 60:g}m" for tier in rule.tiers]
 
 
 def test_the_rules_are_those_that_were_agreed() -> None:

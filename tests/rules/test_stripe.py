@@ -1,4 +1,4 @@
-"""The shipped rule that asks Stripe: a look-alike that could not deliver its events."""
+"""The shipped rules that ask Stripe: a look-alike that could not deliver its events, and one that gives money back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,3 +72,36 @@ def test_events_that_are_never_taken_stay_open_for_as_long_as_stripe_tries() -> 
         watched.now += 3600
         watched.look_for(600)
         assert not watched.open
+
+
+def six_hours(stripe: Stripe, watched: Watch, refunds: int) -> None:
+    """Let six hours pass with 200 charges, and so many refunds."""
+    watched.now += 6 * 3600
+    for number in range(200):
+        stripe.charge(age=100.0 * number)
+    for number in range(refunds):
+        stripe.refund(age=300.0 * number)
+
+
+def test_refunds_that_are_unusual_open_once_the_rule_has_learned_and_close() -> None:
+    slots: list[Watch] = []
+    with (
+        Stripe(clock=lambda: slots[0].now if slots else START) as stripe,
+        watch("refund-rate-unusual", token=KEY, url=stripe.url) as watched,
+    ):
+        slots.append(watched)
+        # Two weeks and a day, four looks a day: 1 to 1.5 %, and one bad evening, which makes the next no less unusual.
+        for number in range(60):
+            six_hours(stripe, watched, 14 if number == 40 else 2 + number % 2)
+            watched.look()
+            assert not watched.open, "it learns"
+        six_hours(stripe, watched, 3)
+        watched.is_quiet()
+        for _ in range(11):
+            stripe.refund()
+        incident = watched.opens("P2")
+        assert incident.title.endswith(" % of charges are refunded, which is unusual")
+        assert "MAD above the usual" in incident.why
+        watched.stays_open_while_blind()
+        six_hours(stripe, watched, 3)
+        watched.closes()
