@@ -76,6 +76,7 @@ def draw_status(console: Console, data: Json, where: tzinfo) -> None:
     if data["pending"]:
         console.print()
         _draw_pending(console, data, now, where)
+    _draw_quiet(console, data, now, where)
     console.print()
     _draw_sources(console, data["sources"], now)
     for rule in data["blind_rules"]:
@@ -118,6 +119,7 @@ def draw_incident(console: Console, incident: Json, now: float, where: tzinfo) -
         ("service", line(incident["service"])),
         ("rule", line(incident["rule"], *((f" ({incident['rule_at']})",) if incident["rule_at"] else ()))),
         ("series", line(count(incident["member_count"], "series", "series"))),
+        *((name, line((incident[name], "yellow"))) for name in ("muted",) if incident[name]),
         *((name, line(incident[name])) for name in ("description", "runbook", "dashboard") if incident[name]),
         ("id", line(incident["id"])),
     ]
@@ -126,6 +128,14 @@ def draw_incident(console: Console, incident: Json, now: float, where: tzinfo) -
         facts.add_row(Text(name, "dim"), value)
     console.print(facts)
     console.print()
+    if incident["caught"]:
+        caught = _table("", "caught by the storm", "", "when")
+        for each in incident["caught"]:
+            at = wall_clock(moment(each["at"]), now, where)
+            caught.add_row(badge(each["severity"]), line((each["rule"], "bold")), line(each["group_text"]), line(at))
+        console.print(caught)
+        _more(console, len(incident["caught"]), incident["caught_count"])
+        console.print()
     timeline = _table("when", "", "what")
     for event in incident["timeline"]:
         timeline.add_row(
@@ -142,11 +152,15 @@ def _members(incident: Json) -> tuple[tuple[str, str], ...]:
 def _standing(incident: Json) -> Text:
     if incident["closed_at"]:
         return line((_ended(incident["close_reason"]), "green"))
+    if incident["muted"]:
+        return line((f"muted: {incident['muted']}", "yellow"))
     if incident.get("blind_since"):
         return line(("no data", "yellow"))
     if incident.get("closes_if"):
         wait = incident["closes_in"]
         return line((f"closes in {span(wait)}" if wait is not None else "recovering, no data", "green"))
+    if incident["flapping"]:
+        return line(("flapping", "yellow"))
     return line((incident["state"], "green")) if incident["state"] == "acknowledged" else Text()
 
 
@@ -171,6 +185,57 @@ def _draw_pending(console: Console, data: Json, now: float, where: tzinfo) -> No
         )
     console.print(table)
     _more(console, len(data["pending"]), data["counts"]["pending"])
+
+
+def _draw_quiet(console: Console, data: Json, now: float, where: tzinfo) -> None:
+    """Draw what keeps the daemon quiet on purpose, and what that holds back."""
+    if data["muted"]:
+        console.print()
+        table = _table("", "fires, but muted", "value", "since", "service", "")
+        for alert in data["muted"]:
+            table.add_row(
+                badge(alert["severity"]),
+                line(alert["title"]),
+                line((alert["value_text"], "bold")),
+                line(wall_clock(moment(alert["since"]), now, where)),
+                line(alert["service"]),
+                line((alert["muted"], "yellow")),
+            )
+        console.print(table)
+        _more(console, len(data["muted"]), data["counts"]["muted"])
+    if data["silences"]:
+        console.print()
+        draw_silences(console, data["silences"], now, where)
+        _more(console, len(data["silences"]), data["counts"]["silences"])
+    for window in data["windows"]:
+        state = f"in force until {_at(window['until'], now, where)}" if window["until"] else None
+        said = state or f"begins {_at(window['begins'], now, where)}"
+        reason = f": {window['reason']}" if window["reason"] else ""
+        console.print(line("  window ", (window["name"], "bold"), f" {said}, for {window['selects']}{reason}"))
+    for rule in data["learning"]:
+        console.print(line("  ", (rule["rule"], "bold"), f" pages nobody yet: {rule['text']}"))
+
+
+def draw_silences(console: Console, silences: Iterable[Json], now: float, where: tzinfo) -> None:
+    """Draw silences as a table."""
+    table = _table("id", "silences", "until", "by", "why", "fires now")
+    for silence in silences:
+        ends = f"{_at(silence['ends_at'], now, where)} ({span(moment(silence['ends_at']) - now)})"
+        over = silence["ended_at"] and f"{_at(silence['ended_at'], now, where)}: {silence['ended_because']}"
+        early = ", or until that is over" if silence["ends_with_alert"] and not over else ""
+        table.add_row(
+            line((silence["id"], "dim")),
+            line((silence["selects"], "bold")),
+            line(f"ended {over}" if over else f"{ends}{early}"),
+            line(silence["by"]),
+            line(silence["reason"]),
+            line((str(silence["firing_count"] or ""), "bold")),
+        )
+    console.print(table)
+
+
+def _at(text: str, now: float, where: tzinfo) -> str:
+    return wall_clock(moment(text), now, where)
 
 
 def _draw_sources(console: Console, sources: Sequence[Json], now: float) -> None:

@@ -1,7 +1,8 @@
-"""The endpoints. Reads only: what changes an incident is not here yet.
+"""The endpoints that read, and the list of all.
 
-This module knows paths, parameters and content types. What is shown is worked out in `picture`, `prometheus` and
-`incidents`; who may ask is decided in `guard`. What takes long is worked out in a thread, from a frozen snapshot.
+This module knows paths, parameters and content types. What is shown is worked out in `picture`, `prometheus`,
+`incidents` and `why`; who may ask is decided in `guard`; what changes something is in `writes`. What takes long is
+worked out in a thread, from a frozen snapshot.
 """
 
 import json
@@ -29,6 +30,8 @@ from evaluator.web.incidents import incident_json, timeline_json
 from evaluator.web.picture import picture
 from evaluator.web.prometheus import Filter, alerts_json, rules_json
 from evaluator.web.view import View
+from evaluator.web.why import question, why_json
+from evaluator.web.writes import Writes
 
 LIMIT = 100
 """Incidents in one answer, where `limit` does not say otherwise."""
@@ -45,9 +48,10 @@ class _BadParameterError(ValueError):
 class Endpoints:
     """The endpoints of one daemon."""
 
-    def __init__(self, view: View, metrics: Metrics) -> None:
+    def __init__(self, view: View, metrics: Metrics, token: SecretStr | None) -> None:
         self._view = view
         self._metrics = metrics
+        self._writes = Writes(view, token)
 
     def routes(self) -> list[Route]:
         """Return all routes; HEAD comes with GET."""
@@ -62,6 +66,9 @@ class Endpoints:
             Route("/api/v1/alerts", self.alerts),
             Route("/api/v1/incidents", self.incidents),
             Route("/api/v1/incidents/{id}", self.incident),
+            Route("/api/v1/silences", self._writes.silences, methods=["GET", "POST"]),
+            Route("/api/v1/silences/{id}", self._writes.silence, methods=["DELETE"]),
+            Route("/api/v1/why", self.why),
         ]
 
     async def first_page(self, _request: Request) -> Response:
@@ -143,6 +150,27 @@ class Endpoints:
         now = self._view.snapshot().now
         return await _data(lambda: {**incident_json(incident, now), "timeline": timeline_json(events)})
 
+    async def why(self, request: Request) -> Response:
+        """Answer `/api/v1/why`: what became of a rule in each of its evaluations."""
+        query, shown = request.query_params, self._view.snapshot()
+        try:
+            asked = question(
+                query.get("rule", ""),
+                query.get("series", ""),
+                query.get("at"),
+                query.get("limit"),
+                shown.now,
+                shown.timezone,
+            )
+        except ValueError as problem:
+            raise _BadParameterError(str(problem)) from None
+        looks = await self._view.looks(asked)
+        rules = {status.rule.name: status.rule for status in shown.rules}
+        try:
+            return await _data(why_json, asked, looks, rules, shown.timezone)
+        except LookupError as problem:
+            raise HTTPException(404, str(problem.args[0])) from None
+
     async def _history(self, limit: int, before: str | None, *, resolved: bool) -> list[Incident]:
         """Return this many incidents of the store, or all that there are."""
         if not resolved:
@@ -177,7 +205,7 @@ def make_app(view: View, metrics: Metrics, *, token: SecretStr | None) -> Starle
         return failure(request.url.path, 503, "unavailable", str(error))
 
     app = Starlette(
-        routes=Endpoints(view, metrics).routes(),
+        routes=Endpoints(view, metrics, token).routes(),
         middleware=[
             Middleware(Guard, metrics=metrics, token=token),
             Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4),

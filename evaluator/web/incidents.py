@@ -10,7 +10,7 @@ from typing import Any
 from evaluator.engine.alerts import Alert
 from evaluator.engine.samples import Series, series_text
 from evaluator.engine.wording import value_text
-from evaluator.incidents.incident import Event, Incident
+from evaluator.incidents.incident import Caught, Event, Incident
 from evaluator.web.wording import rfc3339, shorten
 
 Json = dict[str, Any]
@@ -46,10 +46,24 @@ def incident_json(incident: Incident, now: float) -> Json:
         "seconds": round(max(ended - incident.active_at, 0.0), 3),
         "members": [labels_json(series) for series in incident.members[:MEMBERS_SHOWN]],
         "member_count": len(incident.members),
+        "muted": shorten(incident.muted, TEXT_SHOWN),
+        "flapping": incident.flapping,
+        "caught": [_caught_json(each) for each in incident.caught[:MEMBERS_SHOWN]],
+        "caught_count": len(incident.caught),
         "description": shorten(incident.description, TEXT_SHOWN),
         "runbook": incident.runbook,
         "dashboard": incident.dashboard,
         "url": f"/incidents/{incident.id}",
+    }
+
+
+def _caught_json(caught: Caught) -> Json:
+    return {
+        "rule": caught.rule,
+        "group": labels_json(caught.group),
+        "group_text": shorten(series_text(caught.group), TEXT_SHOWN),
+        "severity": caught.severity.value,
+        "at": rfc3339(caught.at),
     }
 
 

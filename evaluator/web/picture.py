@@ -8,27 +8,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluator.engine.alerts import Alert, State
-from evaluator.engine.rules import Mode, Rule, Tier
-from evaluator.engine.samples import Series, series_text
-from evaluator.engine.wording import healthy_text, render, tier_text, value_text
+from evaluator.engine.rules import Mode, Rule
+from evaluator.engine.samples import Series
+from evaluator.engine.wording import healthy_text
 from evaluator.incidents.incident import Incident
-from evaluator.web.countdown import time_left
+from evaluator.web.alerts import (
+    ALERTS_SHOWN,
+    TITLE_SHOWN,
+    Active,
+    left,
+    muted_json,
+    muted_of,
+    pending_json,
+    shadow_json,
+)
 from evaluator.web.incidents import blind_since, group_text, incident_json
+from evaluator.web.quiet import learning_json, silences_json, windows_json
 from evaluator.web.view import RuleStatus, Snapshot, SourceStatus
 from evaluator.web.wording import count, rfc3339, shorten
 
 Json = dict[str, Any]
 
 INCIDENTS_SHOWN = 50
-ALERTS_SHOWN = 20
 RESOLVED_SHOWN = 5
 PROBLEMS_SHOWN = 20
 SOURCES_SHOWN = 50
 WARNINGS_SHOWN = 5
-TITLE_SHOWN = 300
-
-_Alerts = Mapping[tuple[str, Series], list[Alert]]
-"""The alerts that are firing or recovering, by rule and series."""
 
 
 def picture(snapshot: Snapshot) -> Json:
@@ -41,6 +46,7 @@ def picture(snapshot: Snapshot) -> Json:
     opened = sorted((found for found in snapshot.incidents if found.open), key=lambda found: found.severity)
     resolved = [incident for incident in snapshot.incidents if not incident.open]
     pending = [alert for alert in snapshot.alerts if alert.state is State.PENDING]
+    muted = muted_of(snapshot, rules, active)
     troubles = _troubles(snapshot)
     data: Json = {
         "instance": snapshot.instance,
@@ -52,10 +58,14 @@ def picture(snapshot: Snapshot) -> Json:
         "ready": not snapshot.ready,
         "not_ready": list(snapshot.ready),
         "troubles": troubles,
-        "counts": _counts(snapshot, opened, pending),
+        "counts": _counts(snapshot, opened, pending, muted),
         "incidents": [_open(incident, rules, active, snapshot.now) for incident in opened[:INCIDENTS_SHOWN]],
-        "pending": _pending(pending, rules, active, snapshot.now),
-        "shadow": _shadow(rules, active, snapshot.now),
+        "pending": pending_json(pending, rules, active, snapshot),
+        "muted": muted_json(muted, rules, snapshot),
+        "shadow": shadow_json(rules, active, snapshot),
+        "silences": silences_json(snapshot),
+        "windows": windows_json(snapshot),
+        "learning": learning_json(snapshot),
         "resolved": [incident_json(incident, snapshot.now) for incident in resolved[:RESOLVED_SHOWN]],
         "sources": [_source(source, _warnings(snapshot, source)) for source in snapshot.sources[:SOURCES_SHOWN]],
         "blind_rules": _blind(snapshot),
@@ -81,8 +91,9 @@ def _headline(data: Json) -> tuple[str, str]:
         return "incident", count(counts["open"], "open incident")
     if data["troubles"]:
         return "trouble", "No open incident, but look at this"
-    if counts["pending"]:
-        return "pending", f"No open incident, {count(counts['pending'], 'alert')} pending"
+    waiting = [f"{count(counts[kind], 'alert')} {kind}" for kind in ("pending", "muted") if counts[kind]]
+    if waiting:
+        return "pending", f"No open incident, {', '.join(waiting)}"
     return "quiet", f"All quiet: {count(counts['rules'], 'rule')} on {count(counts['sources'], 'source')}"
 
 
@@ -107,18 +118,22 @@ def _troubles(snapshot: Snapshot) -> list[str]:
     return [shorten(sentence, TITLE_SHOWN) for sentence in sentences]
 
 
-def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert]) -> Json:
+def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert], muted: list[Alert]) -> Json:
     modes = [status.rule.mode for status in snapshot.rules if not status.rule.built_in]
     states = [alert.state for alert in snapshot.alerts]
     return {
         "open": len(opened),
         "pending": len(pending),
+        "muted": len(muted),
         "firing": states.count(State.FIRING),
         "recovering": states.count(State.RECOVERING),
         "stale": sum(alert.stale for alert in snapshot.alerts),
         "rules": len(modes) - modes.count(Mode.OFF),
         "rules_shadow": modes.count(Mode.SHADOW),
         "rules_off": modes.count(Mode.OFF),
+        "rules_learning": sum(bool(status.learned) for status in snapshot.rules),
+        "silences": sum(silence.holds(snapshot.now) for silence in snapshot.silences),
+        "windows": sum(status.until is not None for status in snapshot.windows),
         "rules_built_in": sum(status.rule.built_in and status.rule.judged for status in snapshot.rules),
         "sources": sum(source.enabled for source in snapshot.sources),
         "sources_down": sum(source.enabled and source.up is False for source in snapshot.sources),
@@ -127,7 +142,7 @@ def _counts(snapshot: Snapshot, opened: list[Incident], pending: list[Alert]) ->
     }
 
 
-def _open(incident: Incident, rules: Mapping[str, Rule], active: _Alerts, now: float) -> Json:
+def _open(incident: Incident, rules: Mapping[str, Rule], active: Active, now: float) -> Json:
     alerts = [alert for series in incident.members for alert in active.get((incident.rule, series), ())]
     fields = incident_json(incident, now)
     fields["title"] = shorten(fields["title"], TITLE_SHOWN)
@@ -141,65 +156,11 @@ def _closing(rule: Rule | None, alerts: list[Alert], now: float) -> tuple[float 
     """Return how long until the last of its alerts is quiet, and what must hold until then; `""`: not recovering."""
     if rule is None or not alerts or any(alert.state is State.FIRING for alert in alerts):
         return None, ""
-    waits = [(_left(alert, rule, now), rule.tier(alert.severity)) for alert in alerts]
-    known = [left for left, _ in waits if left is not None]
+    waits = [(left(alert, rule, now), rule.tier(alert.severity)) for alert in alerts]
+    known = [wait for wait, _ in waits if wait is not None]
     tier = waits[0][1]
     condition = f"it stays {healthy_text(tier, rule.unit)}" if tier else ""
     return (max(known) if len(known) == len(waits) else None), condition
-
-
-def _pending(pending: list[Alert], rules: Mapping[str, Rule], active: _Alerts, now: float) -> list[Json]:
-    waiting = []
-    for alert in pending:
-        rule = rules.get(alert.rule)
-        tier = rule.tier(alert.severity) if rule else None
-        if rule and tier:
-            waiting.append((_left(alert, rule, now), alert, rule, tier))
-    waiting.sort(key=lambda item: (item[1].severity, item[0] is None, item[0] or 0.0, item[1].series))
-    return [
-        {
-            **_alert(alert, rule, tier),
-            "since": rfc3339(alert.active_at),
-            "opens_in": left,
-            "opens_if": f"it stays {tier_text(tier, rule.unit)}",
-            "raises": (alert.rule, alert.series) in active,
-            "blind": alert.verdict.value == "unknown",
-            "shadow": rule.mode is Mode.SHADOW,
-        }
-        for left, alert, rule, tier in waiting[:ALERTS_SHOWN]
-    ]
-
-
-def _shadow(rules: Mapping[str, Rule], active: _Alerts, now: float) -> list[Json]:
-    """Return what would be open if its rule were not in shadow mode."""
-    return [
-        {**_alert(alert, rule, tier), "since": rfc3339(alert.active_at), "seconds": max(now - alert.active_at, 0.0)}
-        for (name, _), alerts in active.items()
-        if (rule := rules.get(name)) is not None and rule.mode is Mode.SHADOW
-        for alert in alerts
-        if (tier := rule.tier(alert.severity)) is not None
-    ][:ALERTS_SHOWN]
-
-
-def _alert(alert: Alert, rule: Rule, tier: Tier) -> Json:
-    value, limit = value_text(alert.value, rule.unit), tier_text(tier, rule.unit)
-    title = render(rule.summary, dict(alert.series), value=value, limit=limit, since=rfc3339(alert.active_at))
-    return {
-        "rule": alert.rule,
-        "severity": alert.severity.value,
-        "service": rule.service,
-        "series": shorten(series_text(alert.series), TITLE_SHOWN),
-        "title": shorten(title or alert.rule, TITLE_SHOWN),
-        "value_text": value,
-        "limit": limit,
-        "why": shorten(alert.reason, TITLE_SHOWN),
-    }
-
-
-def _left(alert: Alert, rule: Rule, now: float) -> float | None:
-    tier = rule.tier(alert.severity)
-    left = time_left(alert, tier, every=rule.every, step=rule.step, now=now) if tier else None
-    return None if left is None else round(left, 3)
 
 
 def _warnings(snapshot: Snapshot, source: SourceStatus) -> list[str]:

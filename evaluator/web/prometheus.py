@@ -27,6 +27,9 @@ _STATES = {
 }
 _WORST = ("firing", "pending", "inactive")
 
+_Shown = tuple[Alert, str]
+"""An alert, and what keeps it from being sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -57,7 +60,8 @@ def rules_json(snapshot: Snapshot, wanted: Filter) -> Json:
         if wanted.wants(status.rule):
             files[status.rule.file].append(status)
     alerts = _by_tier(snapshot.alerts)
-    return {"groups": [_group(file, statuses, alerts, wanted) for file, statuses in files.items()]}
+    shown = {tier: [(alert, snapshot.held.get(alert.key, "")) for alert in found] for tier, found in alerts.items()}
+    return {"groups": [_group(file, statuses, shown, wanted) for file, statuses in files.items()]}
 
 
 def alerts_json(snapshot: Snapshot) -> Json:
@@ -65,7 +69,7 @@ def alerts_json(snapshot: Snapshot) -> Json:
     rules = {status.rule.name: status.rule for status in snapshot.rules}
     return {
         "alerts": [
-            _alert(alert, rule)
+            _alert(alert, rule, snapshot.held.get(alert.key, ""))
             for alert in snapshot.alerts
             if alert.state is not State.QUIET and (rule := rules.get(alert.rule)) is not None
         ]
@@ -75,7 +79,7 @@ def alerts_json(snapshot: Snapshot) -> Json:
 def _group(
     file: str,
     statuses: list[RuleStatus],
-    alerts: Mapping[tuple[str, Severity], list[Alert]],
+    alerts: Mapping[tuple[str, Severity], list[_Shown]],
     wanted: Filter,
 ) -> Json:
     return {
@@ -93,9 +97,9 @@ def _group(
     }
 
 
-def _rule(status: RuleStatus, tier: Tier, alerts: list[Alert], wanted: Filter) -> Json:
+def _rule(status: RuleStatus, tier: Tier, alerts: list[_Shown], wanted: Filter) -> Json:
     rule = status.rule
-    states = {_STATES[alert.state] for alert in alerts}
+    states = {_STATES[alert.state] for alert, _ in alerts}
     return {
         "type": "alerting",
         "name": rule.name,
@@ -104,7 +108,7 @@ def _rule(status: RuleStatus, tier: Tier, alerts: list[Alert], wanted: Filter) -
         "keepFiringFor": tier.recover.for_,
         "labels": _rule_labels(rule, tier.severity),
         "annotations": _texts(rule),
-        **({"alerts": [_alert(alert, rule) for alert in alerts]} if wanted.alerts else {}),
+        **({"alerts": [_alert(alert, rule, held) for alert, held in alerts]} if wanted.alerts else {}),
         "health": _health(status),
         "lastError": status.error or rule.off_because,
         "evaluationTime": status.duration,
@@ -115,7 +119,7 @@ def _rule(status: RuleStatus, tier: Tier, alerts: list[Alert], wanted: Filter) -
     }
 
 
-def _alert(alert: Alert, rule: Rule) -> Json:
+def _alert(alert: Alert, rule: Rule, held: str) -> Json:
     tier = rule.tier(alert.severity)
     series = {name: value for name, value in alert.series if name != "__name__"}
     words = {
@@ -124,9 +128,13 @@ def _alert(alert: Alert, rule: Rule) -> Json:
         "since": rfc3339(alert.active_at),
     }
     annotations = {name: render(text, series, **words) for name, text in _texts(rule).items()}
+    if alert.reason:
+        annotations["why"] = alert.reason
+    if held:
+        annotations["muted"] = held
     fields: Json = {
         "labels": {**series, **_rule_labels(rule, alert.severity), "alertname": rule.name},
-        "annotations": {**annotations, **({"why": alert.reason} if alert.reason else {})},
+        "annotations": annotations,
         "state": _STATES[alert.state],
         "activeAt": _time(alert.active_at),
         "value": go_number(alert.value),

@@ -3,12 +3,16 @@
 The daemon makes the picture; web and cli only draw it. Nothing in it is a secret.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from evaluator.engine.alerts import Alert
+from evaluator.engine.alerts import Alert, AlertKey
+from evaluator.engine.maintenance import Window
 from evaluator.engine.rules import Rule
 from evaluator.incidents.incident import Event, Incident
+from evaluator.incidents.silence import Silence
+from evaluator.web.why import Looks, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class RuleStatus:
     """The value nearest to its limit in the last good answer, with its series as text: what a quiet rule looks like."""
     warnings: tuple[str, ...] = ()
     """What the source had to say about its last answer, although it gave it."""
+    learned: str = ""
+    """While it learns what is usual, and pages nobody: how far that has come, told of one of its series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,17 @@ class ConfigProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowStatus:
+    """A maintenance window that is in force, or will be."""
+
+    window: Window
+    until: float | None = None
+    """When it ends; `None`: it is not in force."""
+    begins: float | None = None
+    """When it begins next; `None` while it is in force."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The daemon at a moment. All times are seconds since the epoch (UTC)."""
 
@@ -94,6 +111,12 @@ class Snapshot:
     problems: tuple[ConfigProblem, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
     """By service: why it cannot page (`PAGERDUTY_INFRA_KEY is not set`)."""
+    silences: tuple[Silence, ...] = ()
+    """Those that are not over, and those that ended in the last day."""
+    windows: tuple[WindowStatus, ...] = ()
+    """Those in force, then those to come, the next first."""
+    held: Mapping[AlertKey, str] = field(default_factory=dict)
+    """Alerts that fire and are held back, with the reason."""
 
 
 class View(Protocol):
@@ -107,3 +130,15 @@ class View(Protocol):
 
     async def history(self, limit: int, before: str | None = None) -> tuple[Incident, ...]:
         """Return incidents of any age, newest first, older than the id `before`."""
+
+    async def looks(self, asked: Question) -> Looks:
+        """Return what is known of a rule's evaluations; raises `StoreUnavailable`."""
+
+    async def silences(self, limit: int) -> tuple[Silence, ...]:
+        """Return silences of any age, newest first; raises `StoreUnavailable`."""
+
+    async def silence(self, asked: Silence) -> Silence:
+        """Begin a silence, under a new id; return it once it is written. Raises `StoreUnavailable`."""
+
+    async def unsilence(self, silence: Silence, by: str) -> Silence:
+        """End a silence; return it once that is written. Raises `StoreUnavailable`."""

@@ -43,6 +43,12 @@ def wall_clock(at: float, now: float, where: tzinfo) -> str:
     return f"{day}, {moment.strftime('%H:%M')}"
 
 
+def clock(at: float, now: float, where: tzinfo) -> str:
+    """Return a time to the second as people read it: `14:02:05` today, `22 Nov, 14:02:05` on another day."""
+    short = wall_clock(at, now, where)
+    return short if short == "?" else f"{short}:{datetime.fromtimestamp(at, where).second:02d}"
+
+
 def span(seconds: float) -> str:
     """Return a length of time by its two largest parts: `12 s`, `3 m 20 s`, `2 h 5 m`, `3 d 4 h`."""
     left = max(math.ceil(seconds), 0)

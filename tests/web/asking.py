@@ -20,18 +20,19 @@ async def ask(
     method: str = "GET",
     token: str | None = None,
     metrics: Metrics | None = None,
-    headers: dict[str, str] | None = None,
+    headers: dict[str, Any] | None = None,
+    content: bytes | None = None,
 ) -> httpx.Response:
     """Ask once. `at` is where the request arrives; a `Host` header may still say something else."""
     app = make_app(view or FrozenView(shown), metrics or Metrics(), token=SecretStr(token) if token else None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=at) as client:
-        return await client.request(method, path, headers=headers)
+        return await client.request(method, path, headers=headers, content=content)
 
 
-async def data(path: str, shown: Snapshot = NIGHT) -> Any:  # noqa: ANN401  # JSON.
+async def data(path: str, shown: Snapshot = NIGHT, *, view: View | None = None) -> Any:  # noqa: ANN401  # JSON.
     """Return the data of an endpoint that must answer well."""
-    response = await ask(path, shown)
+    response = await ask(path, shown, view=view)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json"
     body = response.json()

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evaluator.engine.alerts import Alert, State, Verdict
+from evaluator.engine.maintenance import Recurring, Selector, Window
 from evaluator.engine.rules import Limit, Mode, Op, Query, Recover, Rule, Severity, Tier
 from evaluator.engine.samples import Series, series_of
-from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident, IncidentState
+from evaluator.incidents.incident import STORM, Caught, CloseReason, Event, EventKind, Incident, IncidentState
+from evaluator.incidents.silence import Silence
+from evaluator.store.errors import StoreUnavailable
+from evaluator.store.transitions import Past
+from evaluator.web.quiet import windows_at
 from evaluator.web.view import Backlog, ConfigProblem, RuleStatus, Snapshot, SourceStatus
+from evaluator.web.why import Line, Looks, Question, chosen
 
 NOW = 1792462500.0
 """2026-10-20 02:15:00 UTC: about two at night."""
@@ -210,6 +216,77 @@ TROUBLE = replace(NIGHT, incidents=(), alerts=(), ready=(FULL, "the last cycle i
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 
 
+SILENCE = Silence(
+    id="01K8S000000000000000000001",
+    selector=Selector(("disk-*", "checkout-*"), ("disk-slow",), {"mount": "/var/*"}),
+    by="ann",
+    reason="new disk for db-1",
+    starts_at=NOW - 1800,
+    ends_at=NOW + 2700,
+)
+OTHER_SILENCE = Silence(
+    id="01K8S000000000000000000002",
+    selector=Selector(("memory-high",)),
+    by="ben",
+    reason="known leak, INFRA-212",
+    starts_at=NOW - 600,
+    ends_at=NOW + 86_400,
+    ends_with_alert=True,
+)
+OVER = replace(SILENCE, id="01K8S000000000000000000000", ended_at=NOW - 1900, ended_because="ended by ann")
+SILENCES = (SILENCE, OTHER_SILENCE, OVER)
+WINDOWS = windows_at(
+    (
+        Window("db-upgrade", Selector(("db-*",)), NOW - 900, NOW + 6300, reason="PostgreSQL 18", file="rules/db.toml"),
+        Window("backups", Selector(("disk-*",)), when=Recurring("0 4 * * *", "UTC", 1800.0), reason="nightly dump"),
+        Window("long-over", start=NOW - 900, end=NOW - 800),
+    ),
+    NOW,
+)
+MUTED = alert(MEMORY, Severity.P2, State.FIRING, {"host": "db-1"}, value=97.2, active_at=NOW - 400)
+HELD = {MUTED.key: "silenced by ben until its alert is over, at most until 2026-10-21 02:15 UTC: known leak, INFRA-212"}
+LEARNING = "learning until 2026-10-30 03:00 UTC: 2 of 5 samples"
+STORMY = replace(
+    incident(
+        QUEUE,
+        Severity.P0,
+        7,
+        {"service": "payments"},
+        title="Storm: 42 alerts of payments",
+        why="30 incidents of payments opened within 1m",
+        value=None,
+        limit="",
+        unit=None,
+        runbook="",
+        dashboard="",
+        members=(),
+        rule_at="",
+        active_at=NOW - 120,
+        caught=tuple(
+            Caught("celery-backlog", (("queue", f"shop-{number}"),), Severity.P1, NOW - number) for number in range(42)
+        ),
+    ),
+    rule=STORM,
+)
+HUSHED = replace(
+    NIGHT,
+    alerts=(*ALERTS, MUTED),
+    incidents=(
+        STORMY,
+        replace(OPEN[0], flapping=True),
+        *OPEN[1:2],
+        replace(OPEN[2], muted="silenced by ann until 2026-10-20 03:00 UTC: new disk for db-1"),
+        OPEN[3],
+        RESOLVED,
+    ),
+    rules=(*STATUSES[:-1], replace(STATUSES[-1], learned=LEARNING)),
+    silences=SILENCES,
+    windows=WINDOWS,
+    held=HELD,
+)
+"""The same night, with everything that keeps quiet on purpose."""
+
+
 def flood(number: int) -> Snapshot:
     """Return a snapshot with this many open incidents, and as many alerts pending."""
     opened = [incident(CPU, Severity.P1, index, {"instance": f"web-{index}"}) for index in range(number)]
@@ -219,11 +296,16 @@ def flood(number: int) -> Snapshot:
 
 
 class FrozenView:
-    """A daemon that stands still."""
+    """A daemon that stands still, but for silences."""
 
-    def __init__(self, snapshot: Snapshot, events: Sequence[Event] = TIMELINE) -> None:
+    def __init__(
+        self, snapshot: Snapshot, events: Sequence[Event] = TIMELINE, seen: Sequence[Line] = (), broken: str = ""
+    ) -> None:
         self.shown = snapshot
         self.events = tuple(events)
+        self.seen = tuple(seen)
+        self.pasts: tuple[Past, ...] = ()
+        self.broken = broken
 
     def snapshot(self) -> Snapshot:
         return self.shown
@@ -237,3 +319,22 @@ class FrozenView:
     async def history(self, limit: int, before: str | None = None) -> tuple[Incident, ...]:
         newest = sorted(self.shown.incidents, key=lambda found: found.id, reverse=True)
         return tuple(found for found in newest if before is None or found.id < before)[:limit]
+
+    async def looks(self, asked: Question) -> Looks:
+        return chosen(asked, self.seen, self.pasts)
+
+    async def silences(self, limit: int) -> tuple[Silence, ...]:
+        return tuple(sorted(self.shown.silences, key=lambda silence: silence.id, reverse=True))[:limit]
+
+    async def silence(self, asked: Silence) -> Silence:
+        return self._keep(replace(asked, id=f"01K8S{len(self.shown.silences):021d}"))
+
+    async def unsilence(self, silence: Silence, by: str) -> Silence:
+        return self._keep(replace(silence, ended_at=self.shown.now, ended_because=f"ended by {by}"))
+
+    def _keep(self, silence: Silence) -> Silence:
+        if self.broken:
+            raise StoreUnavailable(self.broken)
+        others = tuple(each for each in self.shown.silences if each.id != silence.id)
+        self.shown = replace(self.shown, silences=(*others, silence))
+        return silence

@@ -23,12 +23,14 @@ from evaluator.web.server import listen
 from evaluator.web.view import Snapshot
 from tests.web.snapshots import (
     CPU,
+    HUSHED,
     NASTY,
     NIGHT,
     OPEN,
     PENDING,
     QUIET,
     RESOLVED,
+    STORMY,
     TIMELINE,
     TROUBLE,
     FrozenView,
@@ -101,6 +103,30 @@ async def test_status_of_a_bad_night() -> None:
         'rules/web.toml:14:9 unknown key "abov"; did you mean "above"?',
     ):
         assert words in text
+
+
+async def test_status_shows_what_keeps_quiet_on_purpose() -> None:
+    async with daemon(HUSHED) as url:
+        text = (await run("status", "--url", url)).output
+    for words in (
+        "fires, but muted",
+        "silenced by ben until its alert is over",
+        "muted: silenced by ann until 2026-10-20",
+        "flapping",
+        "disk-*, checkout-* except",
+        "new disk for db-1",
+        "window db-upgrade in force until 20 Oct, 00:00, for db-*: PostgreSQL 18",
+        "window backups begins 20 Oct, 00:00, for disk-*: nightly dump",
+        "checkout-slow pages nobody yet: learning until 2026-10-30 03:00 UTC: 2 of 5 samples",
+    ):
+        assert words in text, text
+
+
+async def test_a_storm_is_shown_with_what_it_caught() -> None:
+    async with daemon(HUSHED) as url:
+        text = (await run("incidents", STORMY.id, "--url", url)).output
+    assert "caught by the storm" in text
+    assert "queue=shop-41" in text
 
 
 async def test_status_for_a_machine_is_what_the_api_says() -> None:

@@ -6,13 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.engine.maintenance import Selector, Window
 from evaluator.engine.rules import Severity
 from evaluator.telemetry.metrics import Metrics
 from evaluator.web.app import make_app
 from evaluator.web.pages import error_page, first_page, incident_page
 from evaluator.web.server import listen
 from tests.web import chromium
-from tests.web.snapshots import CPU, NIGHT, OPEN, PENDING, QUIET, TIMELINE, TROUBLE, FrozenView, incident
+from tests.web.snapshots import (
+    CPU,
+    HUSHED,
+    NIGHT,
+    OPEN,
+    OTHER_SILENCE,
+    PENDING,
+    QUIET,
+    STORMY,
+    TIMELINE,
+    TROUBLE,
+    FrozenView,
+    incident,
+)
 from tests.web.test_page import nasty
 
 LONG = "a-very-long-name-without-any-space-in-it." * 6
@@ -25,9 +39,13 @@ ENDLESS = replace(
         incident(CPU, Severity.P0, 2, {}, title="長い名前 " * 40, value=-123456789012345.0),
     ),
     sources=(replace(NIGHT.sources[2], name=LONG, error=LONG),),
+    silences=(replace(OTHER_SILENCE, by=LONG, reason=LONG, selector=Selector((LONG,), (LONG,), {LONG: LONG})),),
+    windows=(replace(HUSHED.windows[0], window=Window(LONG, Selector((LONG,)), reason=LONG)),),
 )
 PAGES = {
     "night": first_page(NIGHT),
+    "hushed": first_page(HUSHED),
+    "storm": incident_page(HUSHED, STORMY, TIMELINE),
     "quiet": first_page(QUIET),
     "pending": first_page(PENDING),
     "trouble": first_page(TROUBLE),

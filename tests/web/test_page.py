@@ -4,14 +4,18 @@ from html.parser import HTMLParser
 import pytest
 
 from evaluator.engine.alerts import State
+from evaluator.engine.maintenance import Selector, Window
 from evaluator.engine.rules import Query, Severity
-from evaluator.incidents.incident import Event, EventKind, IncidentState
+from evaluator.incidents.incident import Caught, Event, EventKind, IncidentState
 from evaluator.web.pages import POLICY, first_page, incident_page
-from evaluator.web.view import Backlog, ConfigProblem, RuleStatus, Snapshot, SourceStatus
+from evaluator.web.picture import picture
+from evaluator.web.view import Backlog, ConfigProblem, RuleStatus, Snapshot, SourceStatus, WindowStatus
 from tests.web.asking import ask
 from tests.web.snapshots import (
     CPU,
+    HUSHED,
     MEMORY,
+    MUTED,
     NASTY,
     NIGHT,
     NOW,
@@ -19,6 +23,8 @@ from tests.web.snapshots import (
     PENDING,
     QUIET,
     RESOLVED,
+    SILENCE,
+    STORMY,
     TIMELINE,
     TROUBLE,
     alert,
@@ -83,17 +89,23 @@ def nasty() -> Snapshot:
         description=NASTY,
         runbook=f"javascript:alert(1)//{NASTY}",
         dashboard=f'https://x/"onmouseover="alert(1)"{NASTY}',
+        muted=NASTY,
+        caught=(Caught(NASTY, ((NASTY, NASTY),), Severity.P1, NOW),),
     )
+    muted = alert(mean, Severity.P2, State.FIRING, {"other": NASTY}, reason=NASTY)
     return replace(
         NIGHT,
         instance=NASTY,
         version=NASTY,
         timezone=NASTY,
-        rules=(RuleStatus(mean, NOW, error=NASTY),),
-        alerts=(alert(mean, Severity.P2, State.PENDING, {"label": NASTY}, reason=NASTY),),
+        rules=(RuleStatus(mean, NOW, error=NASTY, learned=NASTY),),
+        alerts=(alert(mean, Severity.P2, State.PENDING, {"label": NASTY}, reason=NASTY), muted),
         incidents=(opened, replace(opened, id="0RESOLVED", state=IncidentState.RESOLVED, closed_at=NOW)),
         sources=(SourceStatus(NASTY, NASTY, up=False, error=NASTY),),
         problems=(ConfigProblem(NASTY, NASTY),),
+        silences=(replace(SILENCE, by=NASTY, reason=NASTY, selector=Selector((NASTY,), (NASTY,), {NASTY: NASTY})),),
+        windows=(WindowStatus(Window(NASTY, Selector((NASTY,)), reason=NASTY), until=NOW + 60),),
+        held={muted.key: NASTY},
         ready=(NASTY,),
         notes={NASTY: NASTY},
     )
@@ -262,3 +274,58 @@ def test_a_warning_of_a_source_stands_below_it() -> None:
     rules = tuple(replace(status, warnings=("monitor shop is paused", NASTY)) for status in NIGHT.rules)
     text = read(replace(NIGHT, rules=rules)).text
     assert "answered 12 s ago monitor shop is paused" in text
+
+
+def test_what_keeps_quiet_on_purpose_is_shown_with_its_end_its_author_and_its_reason() -> None:
+    text = read(HUSHED).text
+    assert (
+        "Firing, but muted 1 severity P2 infrastructure since 22:08 · 6 m 40 s Memory is 97.2 % Muted: silenced by ben"
+        " until its alert is over, at most until 2026-10-21 02:15 UTC: known leak, INFRA-212 host=db-1 memory-high"
+        in text
+    )
+    assert (
+        "Silences 2 disk-*, checkout-* except disk-slow where mount=/var/* until 23:00 · 45 m left by ann: new disk for"
+        " db-1 fires now: P2 disk-full (mount=/var/lib/postgresql) end it: evaluator silence end"
+        " 01K8S000000000000000000001" in text
+    )
+    assert "ends before, with what it silences" in text
+    assert (
+        "Maintenance windows 1 in force db-upgrade db-* in force until 20 Oct, 00:00 PostgreSQL 18 backups disk-*"
+        " begins 20 Oct, 00:00 nightly dump" in text
+    )
+    assert "long-over" not in text
+    assert (
+        "Learning what is usual 1 rule checkout-slow pages nobody yet"
+        " learning until 2026-10-30 03:00 UTC: 2 of 5 samples" in text
+    )
+
+
+def test_an_incident_says_that_it_is_muted_flapping_or_a_storm() -> None:
+    text = read(HUSHED).text
+    assert "Not raised while muted: silenced by ann until 2026-10-20 03:00 UTC: new disk for db-1" in text
+    assert "limit: above 5000 flapping" in text
+    assert "Storm: 42 alerts of payments 42 groups of 1 rule service=payments storm" in text
+    storm = Reader(incident_page(HUSHED, STORMY, ())).text
+    assert "Still wrong 42 severity P1 celery-backlog queue=shop-0" in storm
+    assert "and 22 more: as JSON" in storm
+    assert "no value" not in storm
+
+
+def test_what_fires_muted_is_in_the_headline_where_nothing_is_open() -> None:
+    text = read(replace(HUSHED, incidents=(), problems=(), notes={}, backlog=Backlog(), sources=QUIET.sources)).text
+    assert "No open incident, 2 alerts pending, 1 alert muted" in text
+
+
+def test_an_alert_of_an_open_incident_a_storm_or_a_shadow_rule_is_not_muted_besides() -> None:
+    held = {each.key: "silenced" for each in HUSHED.alerts}
+    data = picture(replace(HUSHED, held=held))
+    assert [each["title"] for each in data["muted"]] == ["Memory is 97.2 %"]
+    assert data["counts"]["muted"] == 1
+    storm = replace(STORMY, caught=(Caught(MUTED.rule, MUTED.series, MUTED.severity, NOW),))
+    assert picture(replace(HUSHED, held=held, incidents=(storm, *OPEN)))["muted"] == []
+
+
+def test_no_words_are_lost_on_what_is_not_there() -> None:
+    text = read(NIGHT).text
+    for word in ("Silences", "Maintenance", "Learning", "muted", "flapping"):
+        assert word not in text

@@ -8,7 +8,7 @@ from evaluator.engine.rules import Mode, Severity
 from evaluator.web.prometheus import go_number
 from evaluator.web.view import RuleStatus
 from tests.web.asking import ask, data
-from tests.web.snapshots import ALERTS, CPU, NIGHT, NOW, QUEUE, QUIET, alert
+from tests.web.snapshots import ALERTS, CPU, HUSHED, NIGHT, NOW, QUEUE, QUIET, alert
 
 FIRING = {
     "labels": {"queue": "payments.capture", "service": "payments", "severity": "P0", "alertname": "celery-backlog"},
@@ -168,3 +168,15 @@ async def test_a_filter_that_cannot_be_meant_is_refused_as_prometheus_does(query
 )
 def test_values_are_written_as_go_writes_them(value: float | None, text: str) -> None:
     assert go_number(value) == text
+
+
+async def test_an_alert_says_what_mutes_it() -> None:
+    alerts = (await data("/api/v1/alerts", HUSHED))["alerts"]
+    (muted,) = [each for each in alerts if "muted" in each["annotations"]]
+    assert muted["labels"]["alertname"] == "memory-high"
+    assert muted["annotations"]["muted"].startswith("silenced by ben until its alert is over")
+    (group,) = (await data("/api/v1/rules?rule_name[]=memory-high", HUSHED))["groups"]
+    assert {alert["annotations"].get("muted") for alert in group["rules"][0]["alerts"]} == {
+        None,
+        muted["annotations"]["muted"],
+    }
