@@ -102,7 +102,8 @@ def judge(rule: Rule, samples: Samples) -> list[Judged]:
 
 def _order(rule: Rule, row: Judged) -> tuple[object, ...]:
     """Return what worse rows are smaller in: the verdicts tier by tier, then the value, then the name."""
-    low_is_bad = rule.tiers[0].limit.op in (Op.BELOW, Op.AT_MOST)
+    limit = rule.tiers[0].limit
+    low_is_bad = limit is not None and limit.op in (Op.BELOW, Op.AT_MOST)
     value = math.inf if math.isnan(row.value) else row.value if low_is_bad else -row.value
     return tuple(_RANK[verdict] for verdict in row.verdicts), value, series_text(series_of(row.labels))
 
