@@ -157,9 +157,37 @@ class Finding:
     worse: bool = False
     """A worse tier of the same series is firing or recovering: then a breach fires at once."""
     said: str = ""
-    """What a condition that looks at more than the value has to say: `rose by 62 % within 15m (31 samples)`."""
+    """What there is to say besides value and limit: `rose by 62 % within 15m (31 samples)`; `""`: nothing."""
     hold: float = 0.0
     """Seconds that clear must last at least, whatever `recover.for` says: the incident is flapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One alert that was looked at, quiet ones included: what `engine.reasons.sentence` says in words.
+
+    It stands for itself, so that it may be kept while the alert goes on.
+    """
+
+    series: Series
+    severity: Severity
+    verdict: Verdict
+    state: State
+    """After the evaluation."""
+    value: float | None
+    said: str = ""
+    """What was found out besides the value; the same as `Finding.said`, or why there was no answer."""
+    fresh: bool = True
+    """Whether there was anything to judge: samples with their own timestamps may all have been judged before."""
+    at: float = 0.0
+    """The slot."""
+    active_at: float = 0.0
+    clock: float = 0.0
+    known: float = 0.0
+    absent: float = 0.0
+    """As in `Alert`, after the evaluation."""
+    hold: float = 0.0
+    """As in `Finding`."""
 
 
 def quiet_alert(key: AlertKey, at: float) -> Alert:
@@ -198,9 +226,9 @@ def ended(alert: Alert, at: float, reason: str) -> Alert:
 
 
 def _take_note(alert: Alert, finding: Finding) -> Alert:
-    if finding.verdict is Verdict.UNKNOWN:
-        return replace(alert, verdict=finding.verdict, judged=finding.slot)
     value = alert.value if finding.value is None else finding.value
+    if finding.verdict is Verdict.UNKNOWN:
+        return replace(alert, verdict=finding.verdict, judged=finding.slot, value=value)
     return replace(alert, verdict=finding.verdict, judged=finding.slot, known=finding.at, value=value)
 
 
@@ -222,6 +250,6 @@ def _held(alert: Alert, tier: Tier, finding: Finding) -> bool:
         case State.PENDING:
             return finding.worse or held >= tier.for_
         case State.RECOVERING:
-            return held >= tier.recover.for_
+            return held >= max(tier.recover.for_, finding.hold)
         case _:
             return False

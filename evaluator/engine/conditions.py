@@ -10,13 +10,30 @@ from evaluator.engine.alerts import Verdict
 from evaluator.engine.rules import Limit, Op, Tier
 
 
-def verdict_of(tier: Tier, value: float) -> Verdict:
-    """Return what one value says under this tier's limit and recovery limit. NaN says nothing."""
+def holds_alone(tier: Tier, value: float) -> bool | None:
+    """Return whether this tier's conditions hold, as far as one value says; `None`: it does not. NaN says nothing."""
     if value != value:  # noqa: PLR0124 - the cheapest test for NaN, and the one that needs no import.
+        return None
+    if tier.limit is not None and not tier.limit.holds(value):
+        return False
+    return None if tier.looks_back else tier.limit is not None
+
+
+def verdict_of(tier: Tier, value: float) -> Verdict:
+    """Return what one value says by itself under this tier's conditions and recovery limit."""
+    return verdict_from(tier, value, holds_alone(tier, value))
+
+
+def verdict_from(tier: Tier, value: float | None, holds: bool | None) -> Verdict:  # noqa: FBT001 - three values.
+    """Return what one value says of which it is known whether all conditions hold; `None`: it is not.
+
+    The value is `None` where there has never been one.
+    """
+    if holds is None:
         return Verdict.UNKNOWN
-    if tier.limit is not None and tier.limit.holds(value):
+    if holds:
         return Verdict.BREACH
-    if tier.recover.limit is None or tier.recover.limit.holds(value):
+    if value is None or tier.recover.limit is None or tier.recover.limit.holds(value):
         return Verdict.CLEAR
     return Verdict.BETWEEN
 

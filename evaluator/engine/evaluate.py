@@ -4,19 +4,22 @@ Everything is an argument. A failed poll, a missing series and NaN are `unknown`
 that is the rule's `no_data`. Only what is not quiet has a row.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from evaluator.engine.alerts import Alert, AlertKey, Finding, State, Verdict, advance, ended, quiet_alert
-from evaluator.engine.missing import forgotten_after, is_missing, missing_after, missing_verdict
-from evaluator.engine.reasons import reason_of
-from evaluator.engine.rows import Reading, newest_of, readings_that_matter, recent
+from evaluator.engine.absence import NOBODY, SEEN, awaits_the_first, is_empty, is_mark, mark_of
+from evaluator.engine.alerts import Alert, AlertKey, Finding, Looked, State, Verdict, advance, ended, quiet_alert
+from evaluator.engine.gate import Gate
+from evaluator.engine.kept import Kept
+from evaluator.engine.missing import Missing, forgotten_after
+from evaluator.engine.rows import Reading, is_newer, memory, readings_that_matter, recent
 from evaluator.engine.rules import NoDataPolicy, Rule, Severity, Tier
 from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
+from evaluator.engine.sight import Sight
+from evaluator.engine.track import Answer, Track, looked
 from evaluator.engine.trail import Chunk, Trails
-from evaluator.engine.window import SPARE_STEPS, amended, beyond, push, window_size, windowed_verdict
+from evaluator.engine.window import SPARE_STEPS, window_size
 
 Book = Mapping[tuple[Severity, Series], Alert]
 """The alerts of one rule that have a row."""
@@ -30,12 +33,15 @@ class Cause(StrEnum):
     GONE = "gone"
     EDITED = "edited"
     FORGOTTEN = "forgotten"
+    SEEN = "seen"
+    """The rule had never had a series, and now it has one."""
 
 
 SENTENCES: Mapping[Cause, str] = {
     Cause.GONE: "its source says that it has ended",
     Cause.EDITED: "the rule was edited, and the series is not in its first answer",
     Cause.FORGOTTEN: "its series has been missing for so long that it is forgotten",
+    Cause.SEEN: SEEN,
 }
 """The reasons of alerts that end whatever their verdict."""
 
@@ -81,6 +87,9 @@ class Evaluation:
     transitions: list[Transition] = field(default_factory=list)
     chunks: dict[tuple[float, Series, int], Chunk | None] = field(default_factory=dict)
     """What changed of the samples that the rule keeps: (width, series, number of the chunk)."""
+    looked: list[Looked] = field(default_factory=list)
+    """What was seen of each alert that was looked at; series that nothing was wrong with are not among them where a
+    scan says so."""
 
 
 NOTHING_ELSE = Standing()
@@ -92,7 +101,7 @@ def evaluate(
     book: Book,
     remembered: Mapping[Series, float],
     now: float,
-    standing: Standing = NOTHING_ELSE,  # noqa: ARG001
+    standing: Standing = NOTHING_ELSE,
 ) -> Evaluation:
     """Judge one answer.
 
@@ -100,217 +109,180 @@ def evaluate(
     has been missing, `now` is the slot. Nothing that is given is changed.
     """
     if isinstance(result, PollFailed):
-        return _blind(rule, book, now)
-    return _Sighted(rule, result, book, remembered, now).evaluation()
+        return _blind(rule, result, book, now)
+    return _Sighted(rule, result, book, remembered, now, standing).evaluation()
 
 
-def _blind(rule: Rule, book: Book, now: float) -> Evaluation:
+def _blind(rule: Rule, failed: PollFailed, book: Book, now: float) -> Evaluation:
     """Judge an evaluation without an answer: unknown for each alert, and nothing for what is quiet."""
     evaluation = Evaluation(good=False)
     for (severity, _), alert in book.items():
         tier = rule.tier(severity)
         if tier is not None and alert.state is not State.QUIET:
-            after = advance(alert, tier, Finding(Verdict.UNKNOWN, now, now), rule.step)
+            finding = Finding(Verdict.UNKNOWN, now, now, said=failed.message)
+            after = advance(alert, tier, finding, rule.step)
             evaluation.alerts[alert.key] = after
+            evaluation.looked.append(looked(after, finding, now))
     return evaluation
-
-
-@dataclass(slots=True)
-class _Track:
-    """One alert while its series is judged."""
-
-    tier: Tier
-    alert: Alert
-    newer: list[Reading]
-    """Its samples that have not been judged yet, oldest first."""
-    cause: Cause
 
 
 class _Sighted:
     """The work on one good answer."""
 
     def __init__(
-        self, rule: Rule, samples: Samples, book: Book, remembered: Mapping[Series, float], now: float
+        self,
+        rule: Rule,
+        samples: Samples,
+        book: Book,
+        remembered: Mapping[Series, float],
+        now: float,
+        standing: Standing,
     ) -> None:
         self.rule = rule
-        self.samples = samples = recent(samples, now - _memory(rule))
+        self.samples = samples = recent(samples, now - memory(rule))
         self.book = book
         self.now = now
-        self.result = Evaluation(good=True)
-        self.remembered = self._remember(remembered)
-        known = {series for _, series in book} | {series for series, absent in self.remembered.items() if absent}
-        if samples.at is not None:
-            # What each series said last must be kept, or its old samples would be taken for new ones.
-            known |= self.remembered.keys()
+        self.since = standing.since
+        self.kept = Kept(rule, standing.trails, now)
+        self.missing = Missing(rule, samples, book, remembered)
+        gate = None if rule.only_if is None else Gate(rule.only_if, standing.gate)
+        self.answer = Answer(rule, samples, self.missing, gate, standing.hold, now)
+        self.result = Evaluation(good=True, absent=self.missing.changed, chunks=self.kept.chunks)
+        known = self._known()
         self.readings = readings_that_matter(rule, samples, known)
         self.series = sorted(known | set(self.readings))
 
     def evaluation(self) -> Evaluation:
         for series in self.series:
             self._judge(series)
+        self._judge_absent()
+        self._mark()
         return self.result
 
-    def _remember(self, remembered: Mapping[Series, float]) -> dict[Series, float]:
-        """Count how long each remembered series has been missing, for rules that must miss one."""
-        if self.rule.no_data.policy is not NoDataPolicy.BREACH:
-            return {}
-        newest, marks = newest_of(self.samples), self._marks()
-        fresh = {series for series, at in newest.items() if at is None or at > marks.get(series, -math.inf)}
-        # The memory of an edited rule begins anew, with whatever is in its first good answer.
-        edited = {series: alert.absent for (_, series), alert in self.book.items() if alert.edited and series in newest}
-        counted = {series: absent + self._longer(series) for series, absent in {**edited, **remembered}.items()}
-        counted.update(dict.fromkeys(fresh, 0.0))
-        forget_after = forgotten_after(self.rule)
-        for series, absent in counted.items():
-            if absent >= forget_after or series in self.samples.gone:
-                self.result.absent[series] = None
-            elif remembered.get(series) != absent:
-                self.result.absent[series] = absent
-        return counted
-
-    def _marks(self) -> dict[Series, float]:
-        """Return the timestamp of the newest sample of each series that was judged, where samples carry one."""
-        marks: dict[Series, float] = {}
-        for (_, series), alert in self.book.items():
-            if alert.sample_at is not None:
-                marks[series] = max(alert.sample_at, marks.get(series, -math.inf))
-        return marks
+    def _known(self) -> set[Series]:
+        """Return the series that are judged whatever their values are."""
+        others = {tier.severity: tier for tier in self.rule.tiers if tier.absent or tier.missed is not None}
+        known = {
+            series
+            for (severity, series), alert in self.book.items()
+            if severity not in others or not (others[severity].absent or is_mark(others[severity], alert))
+        }
+        remembered = self.missing.remembered
+        known |= {series for series, absent in remembered.items() if absent}
+        if self.samples.at is not None:
+            # What each series said last must be kept, or its old samples would be taken for new ones.
+            known |= remembered.keys()
+        if not self.book and not self.samples.labels and not self.samples.blind:
+            known |= {NOBODY for tier in others.values() if tier.missed is not None}
+        return known
 
     def _judge(self, series: Series) -> None:
         """Judge the alerts of one series: each new sample in turn, and for each sample the worst tier first."""
         readings = self.readings.get(series)
-        befores = [self.book.get((tier.severity, series)) for tier in self.rule.tiers]
-        tracks = [
-            self._begun(
-                tier, before or quiet_alert(AlertKey(self.rule.name, tier.severity, series), self.now), readings
-            )
-            for tier, before in zip(self.rule.tiers, befores, strict=True)
-        ]
+        if self.kept.keeps:
+            for value, at in readings or ():
+                self.kept.note(series, self.now if at is None else at, value)
+        begun = [self._begun(tier, series, readings) for tier in self.rule.tiers if not tier.absent]
         for reading in readings or ():
             worse = False
-            for track in tracks:
-                if reading in track.newer:
-                    track.alert = self._judge_reading(track.alert, track.tier, reading, worse=worse)
+            for track, _ in begun:
+                if track.newer and reading in track.newer:
+                    track.judge(reading, worse=worse)
                 worse = worse or track.alert.active
         worse = False
-        for track, before in zip(tracks, befores, strict=True):
-            if track.cause is Cause.JUDGED and not track.newer:
+        for track, cause in begun:
+            if cause is Cause.JUDGED and not track.newer:
                 # A series that says nothing new is missed in the end, also while its old samples are told again.
-                track.alert = self._judge_missing(track.alert, track.tier, worse=worse)
+                track.judge_missing(worse=worse)
             worse = worse or track.alert.active
-            self._note(track.tier, before, track.alert, track.cause)
+            self._note(track, cause)
 
-    def _begun(self, tier: Tier, alert: Alert, readings: list[Reading] | None) -> "_Track":
-        """Return what there is to be judged of one alert."""
-        newer = [reading for reading in readings or () if _is_newer(reading, alert)]
-        cause = self._ending(alert, tier, present=readings is not None, said_something=bool(newer))
-        if cause is not Cause.JUDGED:
-            return _Track(tier, ended(alert, self.now, SENTENCES[cause]), [], cause)
-        if readings is not None:
-            alert = self._with_late_samples(replace(alert, edited=False), tier, readings)
-        return _Track(tier, replace(alert, absent=0.0) if newer else alert, newer, cause)
+    def _judge_absent(self) -> None:
+        """Judge the tiers to which it is a breach that there is nothing."""
+        worse = False
+        for tier in self.rule.tiers:
+            if tier.absent:
+                track, cause = self._track(tier, NOBODY), Cause.JUDGED
+                if track.alert.edited and is_empty(self.samples, track.alert):
+                    cause = Cause.EDITED
+                    track.alert = replace(ended(track.alert, self.now, SENTENCES[cause]), absent=0.0)
+                else:
+                    track.alert = replace(track.alert, edited=False)
+                    track.judge_absent(worse=worse)
+                worse = worse or track.alert.active
+                self._note(track, cause)
 
-    def _with_late_samples(self, alert: Alert, tier: Tier, readings: list[Reading]) -> Alert:
-        """Return the alert with its window as it is known now: samples may come late, and change."""
-        mark = alert.sample_at
-        late = [(at, value) for value, at in readings if mark is not None and at is not None and at <= mark]
-        return replace(alert, window=amended(alert.window, tier, late, self.rule.step)) if late else alert
+    def _mark(self) -> None:
+        """Keep in mind that a rule has had a series, where it must know that."""
+        for tier in self.rule.tiers:
+            before = self.book.get((tier.severity, NOBODY))
+            if tier.missed is None or NOBODY in self.series:
+                continue
+            if before is None and self.samples.labels:
+                mark = mark_of(self.rule, tier, self.now)
+                self.result.alerts[mark.key] = mark
+            elif before is not None and before.edited:
+                self.result.alerts[before.key] = replace(before, edited=False) if self.samples.labels else None
 
-    def _ending(self, alert: Alert, tier: Tier, *, present: bool, said_something: bool) -> Cause:
+    def _track(self, tier: Tier, series: Series) -> Track:
+        before = self.book.get((tier.severity, series))
+        alert = before or quiet_alert(AlertKey(self.rule.name, tier.severity, series), self.now)
+        sight = Sight(self.rule, tier, series, self.kept, self.since) if tier.looks_back else None
+        return Track(self.answer, tier, before, alert, sight)
+
+    def _begun(self, tier: Tier, series: Series, readings: list[Reading] | None) -> tuple[Track, Cause]:
+        """Return an alert with what there is to be judged of it, and why it ends whatever that is, if it does."""
+        track = self._track(tier, series)
+        newer = [reading for reading in readings or () if is_newer(reading, track.alert)]
+        cause = self._ending(track, present=readings is not None, said_something=bool(newer))
+        if cause is Cause.JUDGED:
+            track.begin(readings, newer)
+        else:
+            track.alert = ended(track.alert, self.now, SENTENCES[cause])
+            if tier.missed is not None:
+                # With its last success, it would be judged again.
+                track.alert = replace(track.alert, value=None)
+        return track, cause
+
+    def _ending(self, track: Track, *, present: bool, said_something: bool) -> Cause:
         """Return why the alert ends whatever its verdict, or `JUDGED`: it does not."""
+        alert, tier = track.alert, track.tier
         if alert.series in self.samples.gone:
             return Cause.GONE
+        if not present and self.samples.labels and awaits_the_first(tier, alert):
+            return Cause.SEEN
         if alert.edited and not present:
             return Cause.EDITED
         held_open = self.rule.no_data.policy is NoDataPolicy.HOLD and alert.active
-        if not said_something and not held_open:
+        if not said_something and not held_open and tier.missed is None:
             # Under "hold" only its window is left of a quiet series, and that for as long as its samples count.
             quiet = self.rule.no_data.policy is NoDataPolicy.HOLD and alert.state is State.QUIET
             window = (window_size(tier) + SPARE_STEPS + 1) * self.rule.step if quiet else 0.0
-            if self._absent(alert) >= max(forgotten_after(self.rule), window):
+            if self.missing.absent(alert) >= max(forgotten_after(self.rule), window):
                 return Cause.FORGOTTEN
         return Cause.JUDGED
 
-    def _absent(self, alert: Alert) -> float:
-        """Return for how many seconds of good answers the series has been missing, this one included."""
-        return self.remembered.get(alert.series, alert.absent + self._longer(alert.series))
-
-    def _longer(self, series: Series) -> float:
-        """Return by how many seconds this answer makes a series missing that is not in it."""
-        # To the source it is there, unseen: for this series it is no good answer.
-        return 0.0 if series in self.samples.blind else self.rule.every
-
-    def _judge_reading(self, alert: Alert, tier: Tier, reading: Reading, *, worse: bool) -> Alert:
-        """Judge a new sample."""
-        value, timestamp = reading
-        at = self.now if timestamp is None else timestamp
-        alert = replace(
-            alert,
-            window=push(alert.window, tier, value, at, self.rule.step) if window_size(tier) else (),
-            sample_at=timestamp,
-        )
-        verdict = windowed_verdict(tier, alert.window, value, at, self.rule.step)
-        finding = Finding(verdict, at, self.now, None if value != value else value, worse)  # noqa: PLR0124 - NaN.
-        return self._advance(alert, tier, finding)
-
-    def _judge_missing(self, alert: Alert, tier: Tier, *, worse: bool) -> Alert:
-        """Judge a series that is not in a good answer, or brings nothing newer."""
-        absent = self._absent(alert)
-        if alert.series in self.samples.blind:
-            # As for every dated series, a sample that is merely not there yet changes nothing.
-            if alert.sample_at is not None and self.now - alert.sample_at < missing_after(self.rule):
-                return alert
-            return self._advance(alert, tier, Finding(Verdict.UNKNOWN, self.now, self.now, None, worse))
-        if alert.sample_at is not None and not is_missing(self.rule, absent):
-            # It changes nothing; and where the series is remembered, its count is kept there.
-            return alert if alert.series in self.remembered else replace(alert, absent=absent)
-        alert = replace(alert, absent=absent)
-        if self._is_forgotten(alert):
-            return alert
-        verdict = missing_verdict(self.rule, absent)
-        return self._advance(alert, tier, Finding(verdict, self.now, self.now, None, worse))
-
-    def _is_forgotten(self, alert: Alert) -> bool:
-        """Return whether nobody waits for this series any more: it has ended, and only its mark is left."""
-        must_be_missed = self.rule.no_data.policy is NoDataPolicy.BREACH
-        return must_be_missed and alert.state is State.QUIET and alert.series not in self.remembered
-
-    def _advance(self, alert: Alert, tier: Tier, finding: Finding) -> Alert:
-        after = advance(alert, tier, finding, self.rule.step)
-        if after.state is alert.state:
-            return after
-        reason = reason_of(self.rule, tier, alert.state, after, finding)
-        note = self.samples.notes.get(alert.series)
-        return replace(after, reason=f"{reason}: {note}" if note else reason)
-
-    def _note(self, tier: Tier, before: Alert | None, alert: Alert, cause: Cause) -> None:
+    def _note(self, track: Track, cause: Cause) -> None:
+        """Write down what became of an alert."""
+        before, alert = track.before, track.alert
         state = before.state if before else State.QUIET
         if alert.state is not state:
             self.result.transitions.append(Transition(state, alert, cause))
-        dated = alert.sample_at is not None and alert.series in self.remembered
-        waited_for = dated and self.result.absent.get(alert.series, 0.0) is not None
-        if waited_for or _worth_keeping(self.rule, tier, alert, self.now):
+        self.result.looked.append(track.looked())
+        if self._worth_keeping(track, cause):
             if alert != before:
                 self.result.alerts[alert.key] = alert
         elif before is not None:
             self.result.alerts[alert.key] = None
 
-
-def _worth_keeping(rule: Rule, tier: Tier, alert: Alert, now: float) -> bool:
-    """Return whether a row must be kept: it is not quiet, or its past still matters to the next verdict."""
-    if alert.state is not State.QUIET:
-        return True
-    if beyond(tier, alert.window):
-        return True
-    # A source of dated samples answers with old ones again; without this mark an old breach would be a new one.
-    return alert.sample_at is not None and now - alert.sample_at <= _memory(rule)
-
-
-def _memory(rule: Rule) -> float:
-    """Return for how many seconds it is known which dated samples were judged; older ones are judged no more."""
-    return max(3600.0, 10 * rule.step) + rule.lag
-
-
-def _is_newer(reading: Reading, alert: Alert) -> bool:
-    """Return whether a sample has not been judged yet."""
-    return alert.sample_at is None or reading[1] is None or reading[1] > alert.sample_at
+    def _worth_keeping(self, track: Track, cause: Cause) -> bool:
+        """Return whether a row must be kept: it is not quiet, or its past still matters to the next verdict."""
+        alert, tier, before = track.alert, track.tier, track.before
+        if alert.state is not State.QUIET or track.remembers() or (tier.absent and alert.absent > 0):
+            return True
+        if tier.missed is not None and (alert.value is not None or cause is Cause.SEEN):
+            return True
+        if alert.sample_at is None:
+            return before is not None and is_mark(tier, before) and is_mark(tier, alert)
+        # A source of dated samples answers with old ones again; without this mark an old breach would be a new one.
+        return self.missing.waits_for(alert.series) or self.now - alert.sample_at <= memory(self.rule)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from evaluator.engine.alerts import Alert
 from evaluator.engine.conditions import nearest_row, rows_beyond
 from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.samples import Samples, Series, series_of
@@ -28,8 +29,9 @@ def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]
     """
     rows = {row for tier in rule.tiers for row in _rows_to_judge(tier, samples)}
     wanted = {series_of(samples.labels[row]) for row in rows} if samples.at is not None else set()
-    # A series of dated samples may have several rows, and all of them are judged, so each one counts as known.
-    rows.update(rows_of(samples, {*known, *wanted}))
+    if len(rows) < len(samples):
+        # A series of dated samples may have several rows, and all of them are judged, so each one counts as known.
+        rows.update(rows_of(samples, {*known, *wanted}))
     found: defaultdict[Series, list[Reading]] = defaultdict(list)
     for row in sorted(rows):
         found[series_of(samples.labels[row])].append((samples.values[row], samples.at[row] if samples.at else None))
@@ -66,6 +68,16 @@ def newest_of(samples: Samples) -> dict[Series, float | None]:
     if samples.at is None:
         return dict.fromkeys(map(series_of, samples.labels))
     return dict(sorted(zip(map(series_of, samples.labels), samples.at, strict=True)))
+
+
+def memory(rule: Rule) -> float:
+    """Return for how many seconds it is known which dated samples were judged; older ones are judged no more."""
+    return max(3600.0, 10 * rule.step) + rule.lag
+
+
+def is_newer(reading: Reading, alert: Alert) -> bool:
+    """Return whether a sample has not been judged yet."""
+    return alert.sample_at is None or reading[1] is None or reading[1] > alert.sample_at
 
 
 def recent(samples: Samples, oldest: float) -> Samples:

@@ -39,9 +39,9 @@ def limit_text(limit: Limit, unit: str | None) -> str:
 
 def tier_text(tier: Tier, unit: str | None) -> str:
     """Return what makes the breach, for people: `above 90 %`, `rising by 50 % within 15m and above 10 %`."""
-    parts = [_trend_text(tier.trend, unit)] if tier.trend is not None else []
+    parts = [trend_text(tier.trend, unit)] if tier.trend is not None else []
     if tier.unusual is not None:
-        parts.append(_unusual_text(tier.unusual))
+        parts.append(unusual_text(tier.unusual))
     if tier.missed is not None:
         parts.append(f"without a success since {tier.missed.cron} ({tier.missed.timezone}) was due")
     if tier.absent:
@@ -58,6 +58,18 @@ def healthy_text(tier: Tier, unit: str | None) -> str:
     if tier.limit is None or tier.looks_back:
         return f"no longer {tier_text(tier, unit)}"
     return f"{_HEALTHY[tier.limit.op]} {_bounds(tier.limit, unit)}"
+
+
+def trend_text(trend: Trend, unit: str | None) -> str:
+    """Return what a trend must be, for people: `rising by 50 % within 15m`."""
+    by = f"{trend.by * 100:g} %" if trend.share else format_value(trend.by, unit)
+    return f"{trend.way} by {by} within {format_duration(trend.over)}"
+
+
+def unusual_text(unusual: Unusual) -> str:
+    """Return what is unusual, for people: `more than 4 MAD above what is usual`."""
+    side = {Direction.HIGH: "above", Direction.LOW: "below", Direction.BOTH: "from"}[unusual.direction]
+    return f"more than {unusual.by:g} MAD {side} what is usual"
 
 
 def value_text(value: float | None, unit: str | None) -> str:
@@ -77,16 +89,6 @@ def render(template: str, labels: Mapping[str, str], *, value: str, limit: str, 
     """
     words = {**labels, "value": value, "limit": limit, "since": since}
     return _PLACEHOLDER.sub(lambda found: words.get(found.group(1), found.group(0)), template)
-
-
-def _trend_text(trend: Trend, unit: str | None) -> str:
-    by = f"{trend.by * 100:g} %" if trend.share else format_value(trend.by, unit)
-    return f"{trend.way} by {by} within {format_duration(trend.over)}"
-
-
-def _unusual_text(unusual: Unusual) -> str:
-    side = {Direction.HIGH: "above", Direction.LOW: "below", Direction.BOTH: "from"}[unusual.direction]
-    return f"more than {unusual.by:g} MAD {side} what is usual"
 
 
 def _bounds(limit: Limit, unit: str | None) -> str:
