@@ -21,7 +21,7 @@ from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.poller import Poller
 from evaluator.daemon.sightings import Sightings
 from evaluator.daemon.systemd import Systemd
-from evaluator.engine.rules import Rule
+from evaluator.engine.rules import RuleSet
 from evaluator.incidents.changes import Changes, RuleFile
 from evaluator.incidents.edits import reload as edits_of
 from evaluator.telemetry.metrics import Metrics
@@ -141,7 +141,7 @@ class Reloader:
             self._metrics.forget_rule(rule)
         for source in sources:
             self._metrics.forget_source(source)
-        self._judge_past_of([rule for rule in loaded.rules if before.get(rule.name) is None])
+        self._look_back(before)
 
     def edits(self) -> Changes:
         """Return what the rule set in force means for what is there."""
@@ -154,9 +154,17 @@ class Reloader:
             ids=new_id,
         )
 
-    def _judge_past_of(self, rules: list[Rule]) -> None:
-        if rules:
-            self._backfill.start(rules)
+    def _look_back(self, before: RuleSet) -> None:
+        """Judge the past of new rules, and fill what they and edited ones look back on."""
+        new, edited = [], []
+        for rule in self._equipment.rules:
+            old = before.get(rule.name)
+            if old is None:
+                new.append(rule)
+            elif (old.query, old.keeps, old.judged) != (rule.query, rule.keeps, rule.judged):
+                edited.append(rule)
+        if new or edited:
+            self._backfill.start(new, edited)
 
     def _kept(self, settings: Settings) -> Settings:
         """Return the settings with those as they were that only a restart changes."""

@@ -23,9 +23,11 @@ from evaluator.daemon.cycle import Cycles
 from evaluator.daemon.dispatcher import Dispatcher
 from evaluator.daemon.emergency import Emergency
 from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.filling import Filling
 from evaluator.daemon.health import HealthBook
 from evaluator.daemon.heartbeat import Heartbeat
-from evaluator.daemon.housekeeping import keep_counting, keep_forgetting
+from evaluator.daemon.history import Historian
+from evaluator.daemon.housekeeping import keep_counting, keep_ending, keep_forgetting
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.orders import keep_obeying
 from evaluator.daemon.poller import Poller
@@ -136,6 +138,7 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._within(end - FOR_CLOSING, self.poller.stop())
         await self._within(end - FOR_CLOSING, self.backfill.stop())
+        await self._within(end - FOR_CLOSING, self.filling.stop())
         await self._within(end - FOR_CLOSING, self.ledger.flush())
         await self.dispatcher.drain(end - FOR_CLOSING)
         await self._within(end, self.ledger.flush())
@@ -189,7 +192,11 @@ class Daemon:
         self.poller = Poller(equipment, self.cycles, clock, metrics)
         self.dispatcher = Dispatcher(equipment, ledger, clock, metrics)
         self.emergency = Emergency(equipment, ledger, clock, metrics)
-        self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock, metrics)
+        historian = Historian(equipment, metrics)
+        self.filling = Filling(equipment, ledger, historian, clock)
+        self.backfill = Backfill(
+            equipment, self.cycles, ledger, self.sightings, historian, self.filling, clock, metrics
+        )
         self.heartbeat = Heartbeat(equipment, ledger, self.poller, clock, metrics)
         self.picture = Picture(equipment, ledger, self.poller, self.sightings, self.store, clock)
         equipment.reader = HealthBook(equipment, ledger, self.sightings, self.picture.backlog, metrics, clock)
@@ -221,12 +228,14 @@ class Daemon:
             "clock": self.poller.watch(),
             "dispatcher": self.dispatcher.run(),
             "emergency": self.emergency.run(),
-            "forgetting": keep_forgetting(self.ledger, self.store, self.clock),
-            "gauges": keep_counting(self.picture, self.metrics),
+            "filling": self.filling.run(),
+            "forgetting": keep_forgetting(self.equipment, self.ledger, self.store, self.clock),
+            "gauges": keep_counting(self.picture, self.ledger, self.metrics),
             "heartbeat": self.heartbeat.run(),
             "ledger": self.ledger.keep_trying(),
             "orders": keep_obeying(self.equipment, self.ledger, self.store, self.clock),
             "reloading": self.reloader.run(),
+            "silences": keep_ending(self.ledger, self.clock),
             "watchdog": self._watchdog(),
             "web": self._web(),
             "watching": watch(self._places, lambda: self.reloader.ask(keep_vanished=True), self._seen),

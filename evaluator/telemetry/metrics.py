@@ -77,6 +77,9 @@ class Metrics:
         self.source_usage = self._counter(
             "source_usage", "What polls have cost: requests, and the source's own units.", "source", "unit"
         )
+        self.history_requests = self._counter(
+            "history_requests", "Questions to a source about the past.", "source", "outcome"
+        )
 
     def _judging(self) -> None:
         self.rule_evaluations = self._counter("rule_evaluations", "Evaluations of a rule, failed ones too.", "rule")
@@ -85,6 +88,8 @@ class Metrics:
         )
         self.alerts = self._gauge("alerts", "Alerts that are not quiet.", "state", "severity")
         self.rules = self._gauge("rules", "Rules that are in force.", "mode")
+        self.kept_series = self._gauge("kept_series", "Series of which a rule keeps samples.", "rule")
+        self.kept_chunks = self._gauge("kept_chunks", "Chunks of up to 256 samples that a rule keeps.", "rule")
         self.cycle_lag_seconds = self._histogram(
             "cycle_lag_seconds", "Time from the slot of an evaluation until its outcome was committed.", LAG_BUCKETS
         )
@@ -170,6 +175,14 @@ class Metrics:
             for severity in Severity:
                 self.open_incidents.labels(service, severity.value).set(counts.get((service, severity), 0))
 
+    def set_kept(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Show how many series and chunks of samples each of these rules keeps; no other rule keeps any."""
+        for metric in (self.kept_series, self.kept_chunks):
+            metric.clear()
+        for rule, (series, chunks) in counts.items():
+            self.kept_series.labels(rule).set(series)
+            self.kept_chunks.labels(rule).set(chunks)
+
     def forget_rule(self, rule: str) -> None:
         """Show nothing more of a rule that was removed."""
         for metric in (self.rule_evaluations, self.rule_evaluation_failures):
@@ -184,6 +197,7 @@ class Metrics:
             self.source_last_good_timestamp_seconds,
             self.missed_slots,
             self.source_usage,
+            self.history_requests,
         ):
             metric.remove_by_labels({"source": source})
 

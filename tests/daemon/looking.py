@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from evaluator.daemon.backfill import Backfill
 from evaluator.daemon.cycle import Cycles
 from evaluator.daemon.equipment import Held, Prepared
+from evaluator.daemon.filling import Filling
+from evaluator.daemon.history import Historian
 from evaluator.daemon.sightings import Sightings
 from evaluator.daemon.slots import phase_of
 from evaluator.engine.alerts import State
@@ -69,7 +71,11 @@ class Looking:
         equipment.rules = RuleSet({each.name: each for each in rules})
         equipment.sources.swap(Prepared({"prometheus": Held(None, self.archive)}))
         self.cycles = Cycles(equipment, ledger, self.sightings, clock, self.rooms.metrics)
-        self.backfill = Backfill(equipment, self.cycles, ledger, self.sightings, clock, self.rooms.metrics)
+        historian = Historian(equipment, self.rooms.metrics)
+        self.filling = Filling(equipment, ledger, historian, clock)
+        self.backfill = Backfill(
+            equipment, self.cycles, ledger, self.sightings, historian, self.filling, clock, self.rooms.metrics
+        )
         self.rules = rules
 
     def judged(self, ago: float) -> None:

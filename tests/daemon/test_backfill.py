@@ -75,7 +75,7 @@ async def test_a_past_that_is_healthy_ends_what_was_pending() -> None:
 
 @pytest.mark.parametrize("why", ["no history", "no answer", "no source", "no time"])
 async def test_without_history_the_gap_stays_unknown(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluator.daemon.backfill.TIMEOUT", 0.05)
+    monkeypatch.setattr("evaluator.daemon.history.TIMEOUT", 0.05)
     looking = Looking(rule(tier(for_=600.0)))
     if why == "no history":
         looking.archive.keeps = False
