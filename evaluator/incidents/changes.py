@@ -3,6 +3,7 @@
 This module knows which rows there are. It never knows SQL.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -68,6 +69,10 @@ class ChunkKey(NamedTuple):
     """Which `CHUNK` buckets since the epoch; see `engine.trail`."""
 
 
+MEMORY_ONLY = frozenset({"slots", "held"})
+"""The fields of `Changes` that are not written."""
+
+
 @dataclass(slots=True)
 class Changes:
     """Rows to write; `None` deletes. Later changes to the same key replace earlier ones."""
@@ -87,10 +92,12 @@ class Changes:
     """What alerts did, for `evaluator why`; only ever added."""
     slots: dict[str, float] = field(default_factory=dict)
     """By rule: the slot of its last live evaluation, whatever came of it. Only memory needs it: it is not written."""
+    held: dict[str, Mapping[AlertKey, str]] = field(default_factory=dict)
+    """By rule: its alerts that fire and are held back from opening, with the reason for people. Not written either."""
 
     def __bool__(self) -> bool:
         """Return whether there is anything to write."""
-        return any(getattr(self, rows.name) for rows in fields(self) if rows.name != "slots")
+        return any(getattr(self, rows.name) for rows in fields(self) if rows.name not in MEMORY_ONLY)
 
     def add(self, newer: "Changes") -> None:
         """Take newer changes on top of these."""
@@ -106,6 +113,7 @@ class Changes:
         self.chunks.update(newer.chunks)
         self.transitions.extend(newer.transitions)
         self.slots.update(newer.slots)
+        self.held.update(newer.held)
 
 
 @dataclass(slots=True)

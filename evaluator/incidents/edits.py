@@ -12,7 +12,7 @@ from evaluator.engine.alerts import Alert, AlertKey
 from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
 from evaluator.incidents.announce import Circumstances, announce_changed, live_triggers
 from evaluator.incidents.changes import Changes, Judged, SeriesKey
-from evaluator.incidents.decide import close
+from evaluator.incidents.closing import close
 from evaluator.incidents.deliveries import DeliveryState
 from evaluator.incidents.grouping import belongs, group_of
 from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident

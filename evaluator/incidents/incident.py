@@ -118,13 +118,17 @@ class Incident:
     """The limit of the worst tier, for people: `above 90 %`."""
     unit: str | None = None
     members: tuple[Series, ...] = ()
-    """The series that are firing or recovering now, sorted."""
+    """The series that are firing or recovering now, sorted; after its end those that were to the last."""
     known_at: float = 0.0
     """When anything of it was last known."""
     blind_told: bool = False
     """A person has been told that it has been blind for a day."""
     closed_at: float | None = None
     close_reason: CloseReason | None = None
+    closed_by: str = ""
+    """Who resolved it, where a human did: a user's name."""
+    told: bool = False
+    """Only after its end: a request that tells of it may have arrived."""
     runbook: str = ""
     dashboard: str = ""
     description: str = ""
@@ -139,7 +143,7 @@ class Incident:
     unknown_told: bool = False
     """Its timeline says that nothing is known of it now."""
     caught: tuple[Caught, ...] = ()
-    """Only for a storm: what is still wrong of what it took in, sorted. Kept as it was when a human resolves it."""
+    """Only for a storm: what is still wrong of what it took in, the worst first; after its end what was to the last."""
 
     @property
     def open(self) -> bool:

@@ -3,15 +3,19 @@
 This module joins the two. It decides nothing by itself, and changes nothing that it is given.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from evaluator.engine.alerts import AlertKey
 from evaluator.engine.evaluate import Evaluation, Standing, evaluate
 from evaluator.engine.rules import Rule, RuleSet
-from evaluator.engine.samples import PollResult
+from evaluator.engine.samples import PollFailed, PollResult, Samples
 from evaluator.incidents.announce import Circumstances
 from evaluator.incidents.changes import Changes, ChunkKey, Judged, Remembered, SeriesKey
-from evaluator.incidents.decide import NO_OTHERS, Occasion, decide
+from evaluator.incidents.decide import decide
+from evaluator.incidents.flapping import hold_of
+from evaluator.incidents.muting import Mutes
+from evaluator.incidents.occasion import NO_OTHERS, Occasion
 from evaluator.incidents.routing import Routes
 from evaluator.incidents.world import World
 
@@ -25,6 +29,8 @@ class Judgement:
 
     evaluation: Evaluation
     changes: Changes
+    held: Mapping[AlertKey, Mutes] = field(default_factory=dict)
+    """The alerts that fire and would open, join or raise now, and what holds each of them back."""
 
 
 def assess(
@@ -49,7 +55,10 @@ def assess(
     before = world.book(rule.name)
     mark = world.judged.get(rule.name)
     standing = Standing(
-        trails=world.trails.get(rule.name, {}), since=mark.since if mark is not None and mark.since else now, gate=gate
+        trails=world.trails.get(rule.name, {}),
+        since=mark.since if mark is not None and mark.since else now,
+        gate=gate,
+        hold=hold_of(world, rule, now),
     )
     evaluation = evaluate(rule, result, before, world.remembered.get(rule.name, {}), now, standing)
     changes = Changes(alerts=dict(evaluation.alerts), transitions=list(evaluation.transitions))
@@ -67,10 +76,12 @@ def assess(
         else:
             book[key.severity, key.series] = alert
     given = Circumstances(now, routes, instance, ids)
-    changes.add(decide(Occasion(world, rule, book, evaluation, live, given, rules)))
+    failure = _failure(rule, result, gate)
+    decision = decide(Occasion(world, rule, book, evaluation, live, given, rules, failure))
+    changes.add(decision.changes)
     if evaluation.good:
         _mark(world, rule, changes, now)
-    return Judgement(evaluation, changes)
+    return Judgement(evaluation, changes, decision.held)
 
 
 def judge(
@@ -91,6 +102,15 @@ def judge(
         world, rule, result, now, routes=routes, instance=instance, ids=ids, live=live, rules=rules, gate=gate
     )
     return judgement.changes
+
+
+def _failure(rule: Rule, result: PollResult, gate: PollResult | None) -> str:
+    """Return why nothing can be known in this evaluation, for people; empty where that is not so."""
+    if isinstance(result, PollFailed):
+        return result.message
+    if rule.only_if is not None and not isinstance(gate, Samples):
+        return f"only_if cannot be judged: {gate.message if gate is not None else 'it was not asked'}"
+    return ""
 
 
 def _mark(world: World, rule: Rule, changes: Changes, now: float) -> None:

@@ -5,16 +5,17 @@ This module words. It never decides whether anything is sent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from evaluator.engine.alerts import Alert, State
+from evaluator.engine.calendar import time_text
 from evaluator.engine.conditions import nearest_row
 from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.samples import Series, series_of, series_text
 from evaluator.engine.wording import held_text, render, tier_text, value_text
 from evaluator.incidents.deliveries import Message
+from evaluator.incidents.flapping import flapping_text
 from evaluator.incidents.grouping import common_labels
-from evaluator.incidents.incident import CloseReason, Incident
+from evaluator.incidents.incident import STORM, Caught, CloseReason, Incident
 
 MOST_SERIES = 50
 """A message, and a line of the timeline, list at most this many series."""
@@ -61,11 +62,11 @@ def told_of(incident: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
     since = time_text(incident.active_at)
     labels = {**rule.labels, **common_labels(alerts)}
     title = render(rule.summary or _default_summary(rule, incident), labels, value=value, limit=limit, since=since)
-    series = series_text(worst.alert.series)
+    why = reason_text(worst.alert)
     return replace(
         incident,
         title=title,
-        why=f"{series}: {worst.alert.reason}" if series else worst.alert.reason,
+        why=f"{why}; {flapping_text(rule.flapping)}" if incident.flapping and rule.flapping else why,
         limit=limit,
         unit=rule.unit,
         description=render(rule.description, labels, value=value, limit=limit, since=since),
@@ -76,9 +77,16 @@ def told_of(incident: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
     )
 
 
+def reason_text(alert: Alert) -> str:
+    """Return why an alert is in its state, with the series that it is about."""
+    series = series_text(alert.series)
+    return f"{series}: {alert.reason}" if series else alert.reason
+
+
 def message_of(incident: Incident, now: float) -> Message:
-    """Return what receivers get of an incident as it stands."""
-    listed = listed_series(incident.members, incident.rule)
+    """Return what receivers get of an incident as it stands. The series of a storm are what it has caught."""
+    storm = incident.rule == STORM
+    listed = listed_caught(incident.caught) if storm else listed_series(incident.members, incident.rule)
     group = series_text(incident.group)
     return Message(
         incident=incident.id,
@@ -90,7 +98,7 @@ def message_of(incident: Incident, now: float) -> Message:
         source=group or (listed[0] if len(listed) == 1 else incident.rule),
         opened_at=incident.opened_at,
         at=now,
-        value=value_text(incident.value, incident.unit),
+        value="" if storm else value_text(incident.value, incident.unit),
         limit=incident.limit,
         series=tuple(listed),
         group=group,
@@ -105,10 +113,30 @@ def message_of(incident: Incident, now: float) -> Message:
 
 def listed_series(found: Sequence[Series], nameless: str) -> list[str]:
     """Return series for people, at most `MOST_SERIES` and how many more there are; `nameless` is one without labels."""
-    listed = [series_text(series) or nameless for series in found[:MOST_SERIES]]
-    if len(found) > MOST_SERIES:
-        listed.append(f"and {len(found) - MOST_SERIES} more")
-    return listed
+    return listed_texts([series_text(series) or nameless for series in found[:MOST_SERIES]], len(found))
+
+
+def listed_caught(found: Sequence[Caught]) -> list[str]:
+    """Return what a storm has for people, at most `MOST_SERIES` and how many more there are."""
+    return listed_texts([caught_text(caught) for caught in found[:MOST_SERIES]], len(found))
+
+
+def listed_texts(found: Sequence[str], count: int) -> list[str]:
+    """Return at most `MOST_SERIES` texts, and how many more of `count` there are."""
+    listed = list(found[:MOST_SERIES])
+    return [*listed, f"and {count - len(listed)} more"] if count > len(listed) else listed
+
+
+def caught_text(caught: Caught) -> str:
+    """Return what a storm caught, for people: `P1 cpu (host=web-1)`."""
+    group = series_text(caught.group)
+    return f"{caught.severity} {caught.rule} ({group})" if group else f"{caught.severity} {caught.rule}"
+
+
+def storm_title(storm: Incident) -> str:
+    """Return the title of a storm."""
+    count = len(storm.caught)
+    return f"Storm: {count} alert{'s' if count != 1 else ''} of {storm.service}"
 
 
 def closed_text(incident: Incident) -> str:
@@ -116,14 +144,6 @@ def closed_text(incident: Incident) -> str:
     if incident.closed_at is None or incident.close_reason is None:
         return ""
     return f"{CLOSE_SENTENCES[incident.close_reason]}, after {held_text(incident.closed_at - incident.opened_at)}"
-
-
-def time_text(at: float) -> str:
-    """Return a time for people who may be anywhere: `2026-11-23 03:04:05 UTC`; an impossible one as its number."""
-    try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, OSError, ValueError):
-        return str(at)
 
 
 def _default_summary(rule: Rule, incident: Incident) -> str:

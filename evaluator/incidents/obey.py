@@ -6,8 +6,8 @@ This module knows what people may do to an incident. It never knows who may ask.
 from evaluator.engine.alerts import Alert, Verdict
 from evaluator.incidents.announce import Circumstances
 from evaluator.incidents.changes import Changes
+from evaluator.incidents.closing import close
 from evaluator.incidents.commands import Command
-from evaluator.incidents.decide import close
 from evaluator.incidents.grouping import belongs
 from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident
 from evaluator.incidents.world import World

@@ -5,16 +5,17 @@ takes them in, and the same `Changes` go to the store.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from evaluator.engine.alerts import Alert
+from evaluator.engine.alerts import Alert, AlertKey
 from evaluator.engine.rules import Severity
 from evaluator.engine.samples import Series
 from evaluator.engine.trail import Chunk
 from evaluator.incidents.changes import Changes, ChunkKey, Judged, Saved
 from evaluator.incidents.deliveries import Delivery, DeliveryState
 from evaluator.incidents.incident import Incident
+from evaluator.incidents.index import Index
 from evaluator.incidents.silence import Silence
 
 Book = dict[tuple[Severity, Series], Alert]
@@ -45,6 +46,10 @@ class World:
     """By rule: the samples that it keeps; see `engine.trail`."""
     slots: dict[str, float] = field(default_factory=dict)
     """By rule: the slot of its last live evaluation since the start, whatever came of it."""
+    held: dict[str, Mapping[AlertKey, str]] = field(default_factory=dict)
+    """By rule: its alerts that fire and are held back, with the reason; lost at a restart."""
+    index: Index = field(default_factory=Index)
+    """Finds incidents."""
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     """By id: those of open incidents, and those that are not finished."""
     _open: dict[str, dict[Series, str]] = field(default_factory=dict)
@@ -79,6 +84,8 @@ class World:
             silences={**self.silences},
             trails={rule: {key: {**trail} for key, trail in trails.items()} for rule, trails in self.trails.items()},
             slots={**self.slots},
+            held={**self.held},
+            index=self.index.copied(),
             deliveries={**self.deliveries},
             _open={rule: {**groups} for rule, groups in self._open.items()},
             _rows=defaultdict(set, {incident: {*rows} for incident, rows in self._rows.items()}),
@@ -100,6 +107,7 @@ class World:
                 self.remembered.pop(rule, None)
                 self.trails.pop(rule, None)
                 self.slots.pop(rule, None)
+                self.held.pop(rule, None)
             else:
                 self.judged[rule] = judged
         self._put_kept(changes)
@@ -135,8 +143,10 @@ class World:
         for incident in list(self.ended_incidents()):
             if incident.closed_at is not None and now - incident.closed_at > RECENT:
                 del self.incidents[incident.id]
+                self.index.forget(incident, now)
         for silence in list(self.silences.values()):
-            if silence.over(now - RECENT):
+            ended_at = silence.ends_at if silence.ended_at is None else silence.ended_at
+            if now - ended_at >= RECENT:
                 del self.silences[silence.id]
 
     def _put_alert(self, rule: str, key: tuple[Severity, Series], alert: Alert | None) -> None:
@@ -157,6 +167,7 @@ class World:
             else:
                 self.silences[name] = silence
         self.slots.update(changes.slots)
+        self.held.update(changes.held)
 
     def _put_chunk(self, key: ChunkKey, chunk: Chunk | None) -> None:
         trails = self.trails.setdefault(key.rule, {})
@@ -172,6 +183,7 @@ class World:
 
     def _put_incident(self, incident: Incident) -> None:
         before = self.incidents.get(incident.id)
+        self.index.put(before, incident)
         groups = self._open.setdefault(incident.rule, {})
         if before is not None and groups.get(before.group) == incident.id:
             del groups[before.group]

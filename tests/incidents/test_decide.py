@@ -8,7 +8,7 @@ from evaluator.engine.alerts import State
 from evaluator.engine.rules import Mode, NoDataPolicy, Recover, Severity
 from evaluator.engine.samples import Samples
 from evaluator.incidents.announce import Circumstances
-from evaluator.incidents.decide import close
+from evaluator.incidents.closing import close
 from evaluator.incidents.deliveries import Action, DeliveryState
 from evaluator.incidents.incident import CloseReason, IncidentState
 from tests.stories import FAILED, HI, LO, NAN, Story, answer, labels, rule, tier
@@ -267,9 +267,11 @@ def test_a_second_episode_is_a_new_incident() -> None:
 
 def test_while_recovering_it_stays_the_same_incident() -> None:
     story = Story.of(rule(tier(recover=Recover(for_=120)))).tell([(0, HI), (60, LO), (120, HI), (180, LO), (240, LO)])
-    assert story.kinds == ["opened"]
+    assert story.kinds == ["opened", "recovering", "relapsed", "recovering"]
+    assert story.events[1].text == "recovering: host=web-1: 10 % is not above 90 %; ends when that has lasted 2m"
+    assert story.events[2].text == "relapsed: host=web-1: 95 % is above 90 % again, before it had recovered"
     story.look(300, LO)
-    assert story.kinds == ["opened", "resolved", "dropped"]
+    assert story.kinds[4:] == ["resolved", "dropped"]
 
 
 def test_the_labels_of_the_rule_reach_the_receivers() -> None:

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from evaluator.engine.rules import Rule, RuleSet, Severity
+from evaluator.engine.calendar import time_text
 from evaluator.incidents.announce import Circumstances, notice
 from evaluator.incidents.changes import Changes, Remembered, Saved
 from evaluator.incidents.judge import MARK_EVERY
-from evaluator.incidents.messages import message_of, time_text, told_of
+from evaluator.incidents.messages import message_of, told_of
 from evaluator.incidents.routing import CONSOLE, Routes, Target
 from evaluator.incidents.world import World
 from tests.stories import HI, KEY, LO, PAGERDUTY, WEB, Story, rule
@@ -44,15 +45,15 @@ def test_a_row_of_no_incident_is_dropped_once_it_is_finished() -> None:
 
 def test_a_quiet_rule_is_marked_now_and_then_and_not_at_each_look() -> None:
     story = Story.of(rule())
-    marks = [bool(story.look(now, LO).judged) for now in range(0, int(MARK_EVERY) + 120, 60)]
-    assert marks.count(True) == 1
-    assert story.look(MARK_EVERY + 180, HI).judged
+    marks = [bool(story.look(now, LO).judged) for now in range(60, int(MARK_EVERY) + 180, 60)]
+    assert marks == [True, *[False] * 9, True, False]
+    assert story.look(MARK_EVERY + 240, HI).judged
 
 
 def test_an_unchanged_world_has_nothing_to_write() -> None:
-    story = Story.of(rule()).tell([(0, LO)])
-    assert not story.look(60, LO)
-    assert not story.edit(90, rule())
+    story = Story.of(rule()).tell([(60, LO)])
+    assert not story.look(120, LO)
+    assert not story.edit(150, rule())
 
 
 def test_changes_add_up() -> None:
