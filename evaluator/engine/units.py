@@ -227,12 +227,9 @@ def plain(value: float) -> str:
     """Return a number without noise: at least four digits, no trailing zeros, an exponent only for extremes."""
     if not math.isfinite(value):
         return _odd(value)
-    size = abs(value)
-    if size and (size >= 1e15 or size < 1e-4):
-        return f"{value:.4g}"
-    decimals = 1 if size >= 1000 else max(0, 3 - math.floor(math.log10(size))) if size else 0
-    text = f"{value:.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
+    if 1000 <= abs(value) < 1e15:
+        return f"{value:.1f}".removesuffix(".0")
+    text = f"{value:.4g}"
     return "0" if text == "-0" else text
 
 

@@ -165,7 +165,8 @@ def test_the_end_is_told_under_each_key_that_may_be_open() -> None:
         # The third had a place in the order too, which nobody takes.
         ("pagerduty", "resolve", "P0", 8),
     ]
-    assert {each.message.closed for each in told if each.id[0] == "n"} == {"it has recovered, after 1m"}
+    assert all(each.message == message_of(over, NOW) for each in told if each.id[0] == "n")
+    assert message_of(over, NOW).closed == "it has recovered, after 1m"
     assert {each.id: each.state for each in told if each.id[0] != "n"} == {
         "mail-3": DONE,
         "pagerduty-1": DONE,
