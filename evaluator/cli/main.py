@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evaluator import __version__
-from evaluator.cli import check, doctor, incidents, resolve, run, schema, status
+from evaluator.cli import check, doctor, incidents, resolve, run, schema, silence, status, why
 from evaluator.cli import eval as evaluate
 from evaluator.cli.output import Output
 
@@ -39,7 +39,7 @@ def _options(
         context.obj.give_back()
 
 
-for command in (run, check, evaluate, doctor, status, incidents, resolve, schema):
+for command in (run, check, evaluate, why, doctor, status, incidents, resolve, silence, schema):
     command.register(app)
 
 

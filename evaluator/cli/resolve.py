@@ -3,8 +3,6 @@
 This module writes a command into the store, and waits until the daemon has carried it out.
 """
 
-import getpass
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +10,11 @@ from typing import Annotated
 import typer
 
 from evaluator.cli.asking import Unanswered, settings_of
+from evaluator.cli.wishes import LATER, ask, who
 from evaluator.daemon.identifiers import new_id
-from evaluator.incidents.changes import Changes
 from evaluator.incidents.commands import Command, CommandKind
 from evaluator.store.errors import CommitFailed, StoreUnavailable
 from evaluator.store.store import Store, open_store
-
-PATIENCE = 10.0
-"""Seconds in which a running daemon carries out a command."""
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The incident, as `evaluator incidents` shows it.")]
 Note = Annotated[str, typer.Option("--note", "-m", help="Why, for the timeline.")]
@@ -46,7 +41,7 @@ def resolve(incident: Id, note: Note = "", config: Config = None) -> None:
         typer.echo(f"evaluator: {problem}", err=True)
         raise typer.Exit(1) from None
     if not done:
-        typer.echo("written down, but no daemon has carried it out yet; it will when it runs", err=True)
+        typer.echo(LATER, err=True)
         raise typer.Exit(1)
     typer.echo(f"{incident.upper()} is resolved")
 
@@ -63,20 +58,10 @@ def _require_open(store: Store, incident: str) -> None:
 
 def _ask(store: Store, incident: str, note: str) -> bool:
     """Write the command, and return whether the incident has ended in time."""
-    command = Command(new_id(), CommandKind.RESOLVE, incident, _who(), time.time(), note)
-    store.commit(Changes(commands={command.id: command}))
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    command = Command(new_id(), CommandKind.RESOLVE, incident, who(), time.time(), note)
+
+    def is_over() -> bool:
         found = store.incident(incident)
-        if found is not None and not found[0].open:
-            return True
-        time.sleep(0.2)
-    return False
+        return found is not None and not found[0].open
 
-
-def _who() -> str:
-    """Return the name of whoever asks; a container's user need not have one."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # Python 3.13 raises OSError.
-        return f"user {os.getuid()}"
+    return ask(store, command, is_over)

@@ -142,6 +142,7 @@ class Cycles:
         result, gate = results[rule.query], None if asks is None else results[asks]
         judgement = self.judgement(rule, result, slot, gate=gate)
         self._ledger.take(judgement.changes)
+        self._sightings.whys.judged(rule, result, slot, judgement, self._ledger.world)
         self._sightings.judged(rule, result, gate, slot, self._clock.monotonic() - started)
         self._metrics.rule_evaluations.labels(rule.name).inc()
         failed = next((each for each in (result, gate) if isinstance(each, PollFailed)), None)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from evaluator.daemon.answers import Answer, says_down
 from evaluator.daemon.silences import Silences
-from evaluator.engine.conditions import nearest_row
+from evaluator.daemon.whys import Whys
 from evaluator.engine.rules import Rule
-from evaluator.engine.samples import PollFailed, PollResult, Samples, series_of, series_text
+from evaluator.engine.samples import PollFailed, PollResult, Samples
 from evaluator.web.view import RuleStatus, SourceStatus
 
 
@@ -23,6 +23,8 @@ class Sightings:
     silences: Silences = field(default_factory=Silences)
     lags: dict[str, float] = field(default_factory=dict)
     """By source: seconds from its last slot until the outcome was written."""
+    whys: Whys = field(default_factory=Whys)
+    """What was seen in recent evaluations."""
 
     def polled(
         self, source: str, type_: str, answers: Collection[Answer], now: float, every: float, duration: float
@@ -66,21 +68,19 @@ class Sightings:
                 before, rule=rule, last_evaluation=slot, duration=duration, error=result.message, warnings=()
             )
             return
-        row = nearest_row(rule.tiers[0].limit, result.values)
-        sample = None if row is None else (series_text(series_of(result.labels[row])), result.values[row])
         self.rules[rule.name] = RuleStatus(
             rule=rule,
             last_evaluation=slot,
             last_good=slot,
             duration=duration,
             series=len(result),
-            sample=sample,
             warnings=result.warnings,
         )
 
     def keep_only(self, rules: Mapping[str, Rule], sources: Iterable[str]) -> tuple[set[str], set[str]]:
         """Forget rules and sources that are no longer there; return which were forgotten."""
         self.silences.keep_only(rules.values())
+        self.whys.keep_only(rules)
         gone_rules = set(self.rules) - set(rules)
         gone_sources = set(self.sources) - set(sources)
         for name in gone_rules:

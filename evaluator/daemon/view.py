@@ -1,6 +1,6 @@
 """Makes the picture of the daemon that pages, API and metrics show.
 
-This module reads what the other rooms hold. It changes nothing, and nothing in the picture is a secret.
+This module reads what the other rooms hold, and hands on what people wish over HTTP. Nothing in the picture is secret.
 """
 
 import asyncio
@@ -11,16 +11,22 @@ from evaluator import __version__
 from evaluator.daemon.answers import sources_of
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.identifiers import new_id
 from evaluator.daemon.ledger import Ledger
+from evaluator.daemon.orders import carry_out
 from evaluator.daemon.poller import Poller
 from evaluator.daemon.sightings import Sightings
 from evaluator.engine.alerts import State
 from evaluator.engine.rules import Mode
+from evaluator.incidents.commands import Command, CommandKind
 from evaluator.incidents.deliveries import DeliveryState
 from evaluator.incidents.incident import Event, Incident
+from evaluator.incidents.silence import Silence
 from evaluator.store.store import Store
 from evaluator.telemetry.metrics import Metrics
+from evaluator.web.quiet import windows_at
 from evaluator.web.view import Backlog, ConfigProblem, RuleStatus, Snapshot, SourceStatus
+from evaluator.web.why import Looks, Question, chosen, later_than, pasts_to_read
 
 
 class Picture:
@@ -65,6 +71,9 @@ class Picture:
             backlog=self.backlog(),
             problems=self._problems(),
             notes=self._equipment.unpaged(),
+            silences=tuple(world.silences.values()),
+            windows=windows_at(self._equipment.rules.windows.values(), self._clock.now()),
+            held={key: text for held in world.held.values() for key, text in held.items()},
         )
 
     def not_ready(self) -> tuple[str, ...]:
@@ -94,6 +103,34 @@ class Picture:
         found = await asyncio.to_thread(self._store.incidents, limit, before)
         return tuple(self._ledger.world.incidents.get(incident.id, incident) for incident in found)
 
+    async def looks(self, asked: Question) -> Looks:
+        """Return what is known of a rule's evaluations: as memory has them, and before that its transitions."""
+        whys = self._sightings.whys
+        # Before the store is asked, which takes a while.
+        seen = whys.lines(asked.rule)
+        kept_since = whys.kept_since(asked.rule)
+        ends = [at for at in (kept_since, later_than(asked.at)) if at is not None]
+        read = self._store.transitions
+        pasts = await asyncio.to_thread(read, asked.rule, None, min(ends, default=None), pasts_to_read(asked))
+        return chosen(asked, seen, pasts, kept_since)
+
+    async def silences(self, limit: int) -> tuple[Silence, ...]:
+        """Return silences of any age, newest first."""
+        return await asyncio.to_thread(self._store.silences, limit)
+
+    async def silence(self, asked: Silence) -> Silence:
+        """Begin a silence, under a new id, and wait until it is written."""
+        silence = replace(asked, id=new_id())
+        command = Command(new_id(), CommandKind.SILENCE, silence.id, silence.by, self._clock.now(), silence=silence)
+        await carry_out(self._equipment, self._ledger, self._clock, command)
+        return self._ledger.world.silences.get(silence.id, silence)
+
+    async def unsilence(self, silence: Silence, by: str) -> Silence:
+        """End a silence, and wait until that is written."""
+        command = Command(new_id(), CommandKind.UNSILENCE, silence.id, by, self._clock.now())
+        await carry_out(self._equipment, self._ledger, self._clock, command)
+        return self._ledger.world.silences.get(silence.id, silence)
+
     def count(self, metrics: Metrics) -> None:
         """Set the gauges that show how things stand."""
         world = self._ledger.world
@@ -120,7 +157,8 @@ class Picture:
 
     def _rule(self, name: str) -> RuleStatus:
         rule = self._equipment.rules.rules[name]
-        return replace(self._sightings.rules.get(name, RuleStatus(rule)), rule=rule)
+        seen = self._sightings.rules.get(name, RuleStatus(rule))
+        return replace(seen, rule=rule, learned=self._sightings.whys.learned(name))
 
     def _source(self, name: str) -> SourceStatus:
         declared = self._equipment.settings.sources[name]

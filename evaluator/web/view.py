@@ -48,8 +48,6 @@ class RuleStatus:
     """The failure of its last poll; empty when that was answered."""
     series: int = 0
     """Rows in the last good answer."""
-    sample: tuple[str, float] | None = None
-    """The value nearest to its limit in the last good answer, with its series as text: what a quiet rule looks like."""
     warnings: tuple[str, ...] = ()
     """What the source had to say about its last answer, although it gave it."""
     learned: str = ""

@@ -4,7 +4,7 @@ This module knows lines: one sentence for one alert in one evaluation. It never 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -108,18 +108,16 @@ def pasts_to_read(asked: Question) -> int:
     return PASTS if asked.series else asked.limit + 1
 
 
-def chosen(asked: Question, seen: Iterable[Line], pasts: Iterable[Past]) -> Looks:
+def chosen(asked: Question, seen: Sequence[Line], pasts: Iterable[Past], kept_since: float | None) -> Looks:
     """Return the lines that answer: the last ones before the time that is asked about.
 
-    `seen` are the evaluations that are remembered, the oldest first; `pasts` the transitions of the store, the newest
-    first, of which those count that are older.
+    `seen` are the evaluations that are remembered, the oldest first, and `kept_since` is the first of them; `pasts` the
+    transitions of the store, the newest first, of which those count that are older.
     """
-    remembered = list(seen)
-    kept_since = remembered[0].at if remembered else None
     older = [line_of(past) for past in pasts if kept_since is None or past.at < kept_since]
     lines = [
         line
-        for line in (*reversed(older), *remembered)
+        for line in (*reversed(older), *seen)
         if (asked.at is None or line.at <= asked.at) and (line.severity is None or asked.about(line.series))
     ]
     return Looks(tuple(lines[-asked.limit :]), kept_since, more=len(lines) > asked.limit)

@@ -20,7 +20,7 @@ ID = "01JD000000000000000000000A"
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings with a store in which one incident is open, and no daemon."""
-    monkeypatch.setattr("evaluator.cli.resolve.PATIENCE", 0.0)
+    monkeypatch.setattr("evaluator.cli.wishes.PATIENCE", 0.0)
     path = tmp_path / "evaluator.toml"
     path.write_text('[store]\nurl = "sqlite:///state.db"\n')
     incident = Incident(

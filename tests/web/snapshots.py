@@ -321,7 +321,7 @@ class FrozenView:
         return tuple(found for found in newest if before is None or found.id < before)[:limit]
 
     async def looks(self, asked: Question) -> Looks:
-        return chosen(asked, self.seen, self.pasts)
+        return chosen(asked, self.seen, self.pasts, self.seen[0].at if self.seen else None)
 
     async def silences(self, limit: int) -> tuple[Silence, ...]:
         return tuple(sorted(self.shown.silences, key=lambda silence: silence.id, reverse=True))[:limit]

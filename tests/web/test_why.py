@@ -91,7 +91,7 @@ async def test_an_answer_has_the_rule_and_a_sentence_for_each_evaluation_newest_
 
 
 def test_transitions_come_before_what_is_remembered_and_are_not_told_twice() -> None:
-    looks = chosen(Question("cpu-high"), LINES, PASTS)
+    looks = chosen(Question("cpu-high"), LINES, PASTS, LINES[0].at)
     assert [(line.at, line.written) for line in looks.lines[:4]] == [
         (NOW - 90_000, True),
         (NOW - 7200, True),
@@ -117,13 +117,13 @@ def test_transitions_come_before_what_is_remembered_and_are_not_told_twice() -> 
     ],
 )
 def test_lines_of_a_series_and_of_a_time(asked: Question, ages: list[float]) -> None:
-    looks = chosen(asked, LINES, PASTS)
+    looks = chosen(asked, LINES, PASTS, LINES[0].at)
     assert [NOW - line.at for line in looks.lines] == ages
 
 
 def test_what_is_said_of_the_whole_rule_is_part_of_every_answer() -> None:
     blind = Line(NOW, "unknown: prometheus does not answer")
-    assert chosen(Question("cpu-high", "instance=web-9"), [*LINES, blind], ()).lines == (blind,)
+    assert chosen(Question("cpu-high", "instance=web-9"), [*LINES, blind], (), NOW).lines == (blind,)
 
 
 def test_a_value_with_commas_is_found_by_what_the_page_shows() -> None:
