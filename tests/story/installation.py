@@ -13,9 +13,11 @@ from evaluator.engine.rules import RuleSet, Severity
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series
 from evaluator.incidents.announce import Circumstances
 from evaluator.incidents.changes import Changes
+from evaluator.incidents.commands import Command
 from evaluator.incidents.deliveries import Accepted, Delivery, Outcome, Refused, RetryLater
 from evaluator.incidents.edits import reload
 from evaluator.incidents.judge import judge
+from evaluator.incidents.obey import obey
 from evaluator.incidents.outbox import claim, lane_of, next_due, settled
 from evaluator.incidents.routing import CONSOLE, Routes, Target
 from evaluator.incidents.world import World
@@ -104,8 +106,10 @@ class Installation:
 
     # What comes in.
 
-    def judge(self, name: str, slot: float, answer: Answer | None, *, live: bool = True) -> None:
-        """Judge one rule on one answer."""
+    def judge(
+        self, name: str, slot: float, answer: Answer | None, *, gate: Answer | None = None, live: bool = True
+    ) -> None:
+        """Judge one rule on one answer, and on one to the question of its `only_if`."""
         rule = self.rules.get(name)
         if rule is None or not rule.judged:
             return
@@ -118,13 +122,21 @@ class Installation:
             instance=INSTANCE,
             ids=self.new_id,
             live=live,
+            rules=self.rules,
+            gate=None if rule.only_if is None else samples(gate),
         )
         self.commit(changes, slot)
 
+    def obey(self, command: Command) -> None:
+        """Carry out what somebody asks for."""
+        self.commit(
+            obey(self.world, command, Circumstances(command.at, self.routes, INSTANCE, self.new_id)), command.at
+        )
+
     # What goes out.
 
-    def deliver(self, now: float) -> None:
-        """Send everything that is due, one for each lane at a time."""
+    def deliver(self, now: float) -> bool:
+        """Send everything that is due, one for each lane at a time. Return whether the process was killed over it."""
         self.pagerduty.pass_time(now)
         for flight in [flight for flight in self._flying if flight[0] <= now]:
             self._flying.remove(flight)
@@ -132,12 +144,12 @@ class Installation:
         for _ in range(50):
             due = next_due(self.world.deliveries.values(), now, self.busy())
             if not due:
-                return
+                return False
             try:
                 self.send(due[0], now)
             except Killed:
                 self.start(now)
-                return
+                return True
         raise AssertionError(f"deliveries are due for ever: {due}")
 
     def busy(self) -> set[tuple[str, str]]:
@@ -208,6 +220,19 @@ class Installation:
     def open_incidents(self) -> dict[tuple[str, Series], Severity]:
         """Return the open incidents with their severities."""
         return {(it.rule, it.group): it.severity for it in self.world.incidents.values() if it.open}
+
+    def storms(self) -> set[tuple[str, str, Series, Severity]]:
+        """Return what open storms have caught: service, rule, group and severity."""
+        return {
+            (storm.service, it.rule, it.group, it.severity)
+            for storm in self.world.incidents.values()
+            if storm.open
+            for it in storm.caught
+        }
+
+    def silences(self, now: float) -> set[str]:
+        """Return the ids of the silences in force."""
+        return {it.id for it in self.world.silences.values() if it.holds(now)}
 
 
 OUTCOMES: dict[str, Outcome] = {

@@ -6,9 +6,10 @@ It knows nothing of rules and judgements.
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from evaluator.incidents.changes import Changes, Saved
+from evaluator.incidents.changes import Changes, ChunkKey, Saved
 from evaluator.incidents.deliveries import Action, Delivery, DeliveryState
 from evaluator.incidents.incident import Incident
+from evaluator.incidents.silence import Silence
 
 DAY = 24 * 3600.0
 
@@ -32,12 +33,17 @@ class Rows:
     judged: dict[object, object] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    silences: dict[str, Silence] = field(default_factory=dict)
+    chunks: dict[ChunkKey, tuple[float, ...]] = field(default_factory=dict)
 
     def commit(self, changes: Changes) -> None:
         """Write the rows; `None` deletes."""
-        for name in ("alerts", "series", "judged", "incidents", "deliveries"):
+        for name in ("alerts", "series", "judged", "incidents", "deliveries", "silences", "chunks"):
+            changed = getattr(changes, name)
+            if not changed:
+                continue
             rows = getattr(self, name)
-            for key, row in getattr(changes, name).items():
+            for key, row in changed.items():
                 if row is None:
                     rows.pop(key, None)
                 else:
@@ -51,6 +57,8 @@ class Rows:
             judged=list(self.judged.values()),  # type: ignore[arg-type]
             incidents=[it for it in self.incidents.values() if it.closed_at is None or it.closed_at > now - DAY],
             deliveries=[row for row in self.deliveries.values() if self._wanted(row)],
+            silences=[it for it in self.silences.values() if not it.over(now - DAY)],
+            chunks=dict(self.chunks),
         )
 
     def _wanted(self, row: Delivery) -> bool:
