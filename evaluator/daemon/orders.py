@@ -58,4 +58,4 @@ async def carry_out(equipment: Equipment, ledger: Ledger, clock: Clock, command:
 def _carry_out(equipment: Equipment, ledger: Ledger, clock: Clock, command: Command) -> None:
     given = Circumstances(clock.now(), equipment.routes, equipment.settings.instance, new_id)
     log.info("command", kind=command.kind.value, incident=command.incident, by=command.by)
-    ledger.take(obey(ledger.world, command, given))
+    ledger.take(obey(ledger.world, command, given, equipment.rules))
