@@ -17,6 +17,7 @@ from evaluator.config.load import Loaded, load
 from evaluator.config.plugins import installed
 from evaluator.engine.rules import Limit, Rule, Severity
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples
+from evaluator.engine.trail import points
 from evaluator.incidents.incident import CloseReason, Event, Incident
 from evaluator.incidents.judge import assess
 from evaluator.incidents.world import World
@@ -100,6 +101,12 @@ class Watch:
         """The values of the last answer."""
         assert isinstance(self.answer, Samples), self.answer
         return list(self.answer.values)
+
+    def kept(self) -> float:
+        """Return over how many seconds the samples reach that the rule keeps of its one series."""
+        (trails,) = self._world.trails.values() if self._world.trails else ({},)
+        times = [at for (width, _), trail in trails.items() for at, _ in points(trail, width, 0.0, self.now)]
+        return max(times) - min(times) if times else 0.0
 
     def poll(self, at: float) -> PollResult:
         """Ask the source as of a slot, and judge nothing."""
