@@ -3,10 +3,10 @@
 This module knows their columns. It never knows which samples are kept, or for how long: see `evaluator.engine.trail`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, select
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, delete, select
 
 from evaluator.engine.trail import Chunk
 from evaluator.incidents.changes import ChunkKey
@@ -23,7 +23,8 @@ OBSERVATIONS = Table(
     Column("number", BigInteger, nullable=False),
     Column("values", LargeBinary, nullable=False),
 )
-"""`key` is the digest of (rule, width, series, number). No other index: the only query reads all of it."""
+"""`key` is the digest of (rule, width, series, number). No other index: `load` reads all of it, and rules are
+seldom removed."""
 
 
 def _key(key: ChunkKey) -> str:
@@ -46,6 +47,12 @@ def write(connection: Connection, changes: Mapping[ChunkKey, Chunk | None]) -> N
     ]
     upsert.put(connection, OBSERVATIONS, rows)
     upsert.remove(connection, OBSERVATIONS, [_key(key) for key, chunk in changes.items() if chunk is None])
+
+
+def forget(connection: Connection, rules: Sequence[str]) -> None:
+    """Delete everything that these rules kept."""
+    if rules:
+        connection.execute(delete(OBSERVATIONS).where(OBSERVATIONS.c.rule.in_(rules)))
 
 
 def load(connection: Connection) -> dict[ChunkKey, Chunk]:

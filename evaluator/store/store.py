@@ -216,6 +216,8 @@ def _write(connection: Connection, changes: Changes) -> None:
     files.write(connection, changes.files)
     commands.write(connection, changes.commands)
     silences.write(connection, changes.silences)
+    # What a rule kept goes with it, so that another one of the same name never looks back on it.
+    observations.forget(connection, [rule for rule, kept in changes.judged.items() if kept is None])
     observations.write(connection, changes.chunks)
     transitions.write(connection, changes.transitions)
 

@@ -30,6 +30,10 @@ class Archive:
         """Answer a breach."""
         self.asked: list[tuple[float, float, float]] = []
         self.value: float | None = HI
+        self.gate: float | None = HI
+        """What it answers to the query of an `only_if`."""
+        self.at: Callable[[float], PollResult] | None = None
+        """What it answers for a time of the past, where the test says so."""
         self.keeps = True
         self.during: Callable[[], object] = bool
 
@@ -42,21 +46,22 @@ class Archive:
     async def poll(self, queries: Sequence[Query], now: float) -> list[PollResult]:
         """Answer as of now."""
         del now
-        return [self._answer() for _ in queries]
+        return [self._answer(query) for query in queries]
 
     async def history(self, query: Query, start: float, end: float, step: float) -> Past:
         """Answer for the past."""
-        del query
         self.asked.append((start, end, step))
         found = self.during()
         if asyncio.iscoroutine(found):
             await found
         if not self.keeps:
             return None
-        return [(start + number * step, self._answer()) for number in range(round((end - start) / step) + 1)]
+        times = [start + number * step for number in range(round((end - start) / step) + 1)]
+        return [(at, self.at(at) if self.at else self._answer(query)) for at in times]
 
-    def _answer(self) -> PollResult:
-        return FAILED if self.value is None else answer(self.value)
+    def _answer(self, query: Query) -> PollResult:
+        value = self.gate if "gate" in query.spec else self.value
+        return FAILED if value is None else answer(value)
 
 
 class Looking:

@@ -6,10 +6,14 @@ from dataclasses import replace
 import pytest
 
 from evaluator.daemon.backfill import FURTHEST, MOST_SLOTS
+from evaluator.daemon.equipment import Held
 from evaluator.engine.alerts import State
-from evaluator.engine.rules import Mode, Query, RuleSet
-from tests.daemon.looking import Looking
-from tests.stories import HI, LO, rule, tier
+from evaluator.engine.rules import Limit, Mode, OnlyIf, Op, Query, Rule, RuleSet, Severity, Tier
+from evaluator.engine.shapes import Trend, Way
+from tests.daemon.looking import Archive, Looking
+from tests.stories import HI, LO, answer, rule, tier
+
+DAY = 86_400.0
 
 
 async def test_what_was_judged_a_moment_ago_needs_no_past() -> None:
@@ -131,3 +135,62 @@ async def test_rules_that_ask_the_same_share_one_look_at_the_past() -> None:
     }
     began = {name: min(alert.active_at or 0.0 for alert in book.values()) for name, book in books.items()}
     assert 0.0 < began["higher"] < began["high"], "each begins where its own past begins"
+
+
+@pytest.mark.parametrize(("for_", "every"), [(3 * DAY, 600.0), (21 * DAY, 3600.0), (7 * DAY, 300.0)])
+async def test_a_rule_that_must_hold_for_days_is_judged_from_days(for_: float, every: float) -> None:
+    looking = Looking(rule(tier(for_=for_), every=every))
+    ((start, end, _),) = await looking.run()
+    assert start == pytest.approx(looking.rooms.time.at - for_ - 3 * every, abs=every)
+    assert (end - start) / every <= MOST_SLOTS
+    assert looking.states() == {State.FIRING}
+
+
+async def test_a_rule_that_must_hold_for_longer_than_its_slots_allow_is_judged_from_as_many() -> None:
+    looking = Looking(rule(tier(for_=14 * DAY)))
+    ((start, _, _),) = await looking.run()
+    assert start == pytest.approx(looking.rooms.time.at - MOST_SLOTS * 60, abs=60)
+    assert looking.states() == {State.PENDING}
+
+
+def gated(source: str) -> Rule:
+    return rule(tier(for_=600.0), only_if=OnlyIf(Query(source, '{"gate":1}'), Limit(Op.ABOVE, 50.0)))
+
+
+@pytest.mark.parametrize(("gate", "states"), [(HI, {State.FIRING}), (LO, set()), (None, set())])
+@pytest.mark.parametrize("source", ["prometheus", "redis"])
+async def test_the_past_of_only_if_counts_as_its_present_does(
+    source: str, gate: float | None, states: set[State]
+) -> None:
+    looking = Looking(gated(source))
+    other = looking.archive if source == "prometheus" else Archive()
+    looking.rooms.equipment.sources._open["redis"] = Held(None, other)
+    other.gate = gate
+    await looking.run()
+    assert looking.states() == states
+    asked = looking.archive.asked if other is looking.archive else [*looking.archive.asked, *other.asked]
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
+    assert bool(looking.rooms.ledger.world.judged) is (gate is not None), "with half of the answers nothing is known"
+
+
+async def test_what_only_if_asked_and_nobody_kept_leaves_the_gap_unknown() -> None:
+    looking = Looking(gated("redis"))
+    other = Archive()
+    other.keeps = False
+    looking.rooms.equipment.sources._open["redis"] = Held(None, other)
+    await looking.run()
+    assert other.asked
+    assert not looking.rooms.ledger.world.judged
+
+
+async def test_the_past_is_judged_with_what_was_kept_before_it() -> None:
+    climbs = Trend(Way.RISING, 0.5, share=True, over=3600.0)
+    looking = Looking(rule(Tier(Severity.P1, None, 600.0, trend=climbs)))
+    looking.archive.at = lambda at: answer((at - looking.rooms.time.at) / 60 + 1000)
+    await looking.run()
+    assert looking.states() == set(), "a thousand and sixty are no half more than a thousand"
+    looking = Looking(rule(Tier(Severity.P1, None, 600.0, trend=climbs)))
+    looking.archive.at = lambda at: answer((at - looking.rooms.time.at) / 60 + 120)
+    await looking.run()
+    assert looking.states() == {State.FIRING}
