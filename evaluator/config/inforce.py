@@ -35,8 +35,8 @@ class InForce:
     """Whether all rules are known by name; where not, what is not known may well be there."""
     fatal: bool = False
     """Something is broken and there is nothing older to fall back to."""
-    told: set[Astray] = field(default_factory=set)
-    """What was said of rules that inhibit others."""
+    refused: set[str] = field(default_factory=set)
+    """Files whose saved text was taken, or nothing."""
 
     def settle(self, disk: Mapping[str, bytes], unreadable: Mapping[str, Problem], *, keep_vanished: bool) -> None:
         """Decide for every file."""
@@ -73,6 +73,7 @@ class InForce:
     def _fall_back(self, name: str, *, tried: bool = False) -> None:
         """Take a file's saved text; `tried`: it is known to be wrong too."""
         self.files.pop(name, None)
+        self.refused.add(name)
         if name not in self.saved:
             # With nothing saved at all this is a check or a first start, where a person is looking.
             self.fatal |= not self.saved
@@ -106,16 +107,15 @@ class InForce:
         """Put files back to their saved text where rules inhibit in circles, or what is no rule.
 
         Where nothing was changed (a file with an inhibitor vanished), it is said and stays: to drop a rule for it would
-        be worse. Return whether there was anything new.
+        be worse. Return whether there was any.
         """
         files = {**self.read, **self.files}
-        found = [each for each in astray(files, self.names, complete=self.complete) if each not in self.told]
-        self.told.update(found)
-        self.problems += [each.problem for each in found]
-        for each in found:
-            for name in self._changed_by(each):
-                self._fall_back(name)
-        return bool(found)
+        found = list(astray(files, self.names, complete=self.complete))
+        self.problems += [each.problem for each in found if each.problem not in self.problems]
+        refused = {name for each in found for name in self._changed_by(each)}
+        for name in refused:
+            self._fall_back(name)
+        return bool(refused)
 
     def _changed_by(self, each: Astray) -> list[str]:
         """Return the changed files that brought a mistake: where it lies, else from where the rule was taken."""
@@ -136,7 +136,7 @@ class InForce:
     def _changed(self, name: str) -> bool:
         """Return whether the text in force is not the saved one."""
         found = self.files.get(name)
-        return found is not None and self.saved.get(name) != found.document.source.text
+        return found is not None and name not in self.refused and self.saved.get(name) != found.document.source.text
 
     def _clashes(self) -> list[tuple[tuple[str, str], str, str]]:
         """Return every rule and window that two files define, with the files' names."""

@@ -27,13 +27,16 @@ _SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_HOURS = re.compile(r"(?:(?P<days>[A-Za-z][A-Za-z,\s-]*?)\s+)?(?P<from>\S+?)\s*-\s*(?P<to>\S+)(?:\s+(?P<zone>\S.*))?")
+_HOURS = re.compile(
+    r"(?:(?P<days>[A-Za-z][A-Za-z,\s-]*?)\s+)?(?P<from>[0-9]\S*?)\s*-\s*(?P<to>\S+)(?:\s+(?P<zone>\S.*))?"
+)
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
 _LOOSE_TIME = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?\s*(am|pm|h)?", re.IGNORECASE)
 _NAMES = {name.lower(): index for index, name in enumerate(DAYS)}
 _EXAMPLE = '"Mon-Fri 08:00-20:00 America/New_York"'
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 """A Monday, the first day of a leap year: from here on it is looked when a crontab line is due."""
+_YEARS = range(1990, 2200)
 _MOST_DUES = 11_000
 """Times of a crontab line that are looked at: a week of minutes, and a bit."""
 
@@ -169,16 +172,24 @@ def _active(value: object) -> tuple[ActiveHours, ...]:
 def _moment(value: object) -> datetime:
     """Return a date with its time; local where it has no offset."""
     if isinstance(value, datetime):
-        return value
+        return _near(value)
     if isinstance(value, date):
         raise ValueError(f'has no time of day; write "{value} 00:00"')  # noqa: TRY004 - pydantic collects it.
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*", value):
         raise ValueError(f'has no time of day; write "{value.strip()} 00:00"')
     try:
-        return datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
+        found = datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
     except ValueError:
         shown = f'"{value[:40]}" is not a time' if isinstance(value, str) else "must be a time"
         raise ValueError(f'{shown}; write one like "2026-12-01 02:00", or 2026-12-01T02:00:00Z') from None
+    return _near(found)
+
+
+def _near(moment: datetime) -> datetime:
+    """Return a time that somebody may mean: to the far ends of the calendar no clock can be converted."""
+    if moment.year not in _YEARS:
+        raise ValueError(f"is in the year {moment.year}; write one from {_YEARS[0]} to {_YEARS[-1]}")
+    return moment
 
 
 _HOURS_SCHEMA = {"type": "string", "examples": ["Mon-Fri 08:00-20:00 America/New_York", "Sat,Sun 22:00-06:00"]}

@@ -66,7 +66,7 @@ def test_a_few_keys_change_a_part(loads: Loads) -> None:
     loaded = loads('[rule.source-down]\nseverity = "P1"\nservice = "payments"\nat_least = "15m"\nmode = "shadow"\n')
     changed, before = fine(loaded), fine(loads())
     (tier,) = changed.tiers
-    assert (tier.severity, tier.limit.value, changed.service) == (Severity.P1, 900.0, "payments")
+    assert (tier.severity, tier.limit, changed.service) == (Severity.P1, Limit(Op.AT_LEAST, 900.0), "payments")
     assert (changed.mode, changed.file, changed.line) == (Mode.SHADOW, "rules/a.toml", 1)
     assert not changed.built_in
     assert (changed.query, changed.every, changed.summary, tier.recover) == (
@@ -83,9 +83,12 @@ def test_another_limit_takes_the_place_of_theirs(loads: Loads) -> None:
     (tier,) = fine(loads('[rule.source-down]\nabove = "2m"\n')).tiers
     assert (tier.limit, tier.recover.limit) == (Limit(Op.ABOVE, 120.0), Limit(Op.AT_MOST, 0.0))
     tiers = fine(loads('[rule.source-down]\nP1 = { at_least = "1h" }\nP2 = { at_least = "5m" }\n')).tiers
-    assert [(tier.severity, tier.limit.value) for tier in tiers] == [(Severity.P1, 3600.0), (Severity.P2, 300.0)]
+    assert [(tier.severity, tier.limit) for tier in tiers] == [
+        (Severity.P1, Limit(Op.AT_LEAST, 3600.0)),
+        (Severity.P2, Limit(Op.AT_LEAST, 300.0)),
+    ]
     (tier,) = fine(loads('[rule.source-down]\nP0 = { for = "1h" }\n')).tiers
-    assert (tier.severity, tier.limit.value, tier.for_) == (Severity.P0, 300.0, 3600.0)
+    assert (tier.severity, tier.limit, tier.for_) == (Severity.P0, Limit(Op.AT_LEAST, 300.0), 3600.0)
     (tier,) = fine(loads("[rule.source-down]\nbelow = 5\n")).tiers
     assert tier.recover.limit is None, "theirs would not fit"
     (tier,) = fine(loads('[rule.rule-blind]\ndatapoints = "2 of 3"\n'), "rule-blind").tiers

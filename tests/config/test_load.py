@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from evaluator.config.load import Loaded, load
+from evaluator.engine.rules import Limit, Op
 from tests.config.conftest import PLUGINS, SETTINGS
 
 Loader = Callable[..., Loaded]
@@ -44,7 +45,7 @@ def test_a_broken_file_keeps_its_last_good_text_and_the_others_reload(loader: Lo
     saved = {"a.toml": rule("a"), "b.toml": rule("b")}
     loaded = loader({"a.toml": BROKEN, "b.toml": rule("b").replace("90", "80")}, saved=saved)
     assert names(loaded) == ["a", "b"]
-    assert loaded.rules.rules["b"].tiers[0].limit.value == 80
+    assert loaded.rules.rules["b"].tiers[0].limit == Limit(Op.ABOVE, 80.0)
     assert loaded.files["a.toml"] == saved["a.toml"]
     assert not loaded.fatal
     assert {error.split(":")[0] for error in errors(loaded)} == {"rules/a.toml"}

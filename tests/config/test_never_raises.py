@@ -1,5 +1,6 @@
 """Whatever is in a file, loading answers with rules and problems."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -46,6 +47,15 @@ WORDS = st.sampled_from(
             "P0",
             "query",
             "severity",
+            "window",
+            "rising",
+            "unusual",
+            "missed",
+            "only_if",
+            "active",
+            "when",
+            "cron",
+            "from",
             "env",
             "file",
         ),
@@ -59,6 +69,17 @@ WORDS = st.sampled_from(
             'query = "cpu"\n',
             "above = 5\n",
             'severity = "P1"\n',
+        ),
+        *(
+            'missed = { cron = "0 2 * * *" }\n',
+            'rising = { by = "5%", over = "1h" }\n',
+            'inhibited_by = ["a", "x"]\n',
+            'active = "Mon-Fri 08:00-20:00"\n',
+            "flapping = false\n",
+            "absent = true\n",
+            "[window.w]\n",
+            'when = { cron = "* * * * *", for = "1m" }\n',
+            "until = 2026-12-01\n",
         ),
         *("routing_key", "type", "[[rule]]\n", "[rule.a.P0]\n", "a.b.c = 1\n", "labels = { a = { b = [ 1 ] } }\n"),
     ]
@@ -87,6 +108,86 @@ def test_loading_never_raises(rules: bytes, config: bytes, saved: bytes, first: 
             assert 0 <= problem.line <= max(lines, 300)
             assert problem.column < problem.end_column or not problem.line
         assert loaded.fatal or loaded.settings is not None
+
+
+PIECES = [
+    "*",
+    "0",
+    "5",
+    "31",
+    "30",
+    "59",
+    "60",
+    "2",
+    "L",
+    "LW",
+    "MON",
+    "FEB",
+    "1-5",
+    "*/0",
+    "*/7",
+    "5L",
+    "1#5",
+    ",",
+    "/",
+]
+CRONS = st.lists(st.sampled_from([*PIECES, "-", "#", "²", "@daily", ""]), max_size=8).map(" ".join)
+ODD_TEXTS = st.one_of(
+    CRONS,
+    st.text(max_size=30),
+    st.from_regex(r"(Mon|Su?n?|[a-z]+)?[-, ]?(Fri)? ?[0-9:]{0,5}[- ]+[0-9:]{0,5} ?(UTC|Europe/.*)?", fullmatch=True),
+    st.sampled_from(["2026-12-01", "2026-02-30 00:00", "0001-01-01 00:00", "9999-12-31T23:59:59+00:00", "last 0 days"]),
+)
+ODD_VALUES = st.one_of(ODD_TEXTS, st.booleans(), st.integers(-5, 10**20), st.just(float("inf")), st.just(-0.0))
+KEYS = [
+    *("rising.by", "falling.over", "unusual.by", "unusual.compared_to", "unusual.history", "unusual.learn", "absent"),
+    *(
+        "missed.cron",
+        "missed.timezone",
+        "missed.grace",
+        "active",
+        "inhibited_by",
+        "flapping",
+        "flapping.opens",
+        "storm",
+    ),
+    *("only_if.query", "only_if.above", "storm.within", "recover.margin", "unit", "P1.rising.by", "P1.missed.cron"),
+]
+WINDOW_KEYS = [
+    "from",
+    "until",
+    "when.cron",
+    "when.for",
+    "when.timezone",
+    "rules",
+    "except",
+    "series.x",
+    "reason",
+    "when",
+]
+
+
+def written(value: object) -> str:
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    keys=st.dictionaries(st.sampled_from(KEYS), ODD_VALUES, max_size=6),
+    window=st.dictionaries(st.sampled_from(WINDOW_KEYS), ODD_VALUES, max_size=4),
+)
+def test_odd_values_of_the_keys_are_told(keys: dict[str, object], window: dict[str, object]) -> None:
+    lines = [f"{key} = {written(value)}\n" for key, value in keys.items()]
+    text = rule("x") + "".join(lines) + "[window.w]\n"
+    text += "".join(f"{key} = {written(value)}\n" for key, value in window.items())
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "rules").mkdir()
+        (folder / "rules" / "a.toml").write_bytes(text.encode("utf-8", "replace"))
+        (folder / "evaluator.toml").write_text(SETTINGS)
+        loaded = load(folder / "evaluator.toml", {}, plugins=PLUGINS, now=1.8e9)
+        assert loaded.fatal == any(problem.error for problem in loaded.problems)
+        assert all(render_plain(problem) for problem in loaded.problems)
 
 
 def test_large_files_are_answered_quickly(tmp_path: Path) -> None:
