@@ -31,6 +31,7 @@ _CLOSE_REASONS = {
     Cause.JUDGED: CloseReason.RECOVERED,
     Cause.EDITED: CloseReason.EDITED,
     Cause.GONE: CloseReason.GONE,
+    Cause.SEEN: CloseReason.GONE,
     Cause.FORGOTTEN: CloseReason.FORGOTTEN,
 }
 

@@ -5,18 +5,23 @@ without anything happening; what the alerts stand on (`Rule.identity`) may not.
 """
 
 import json
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from evaluator.engine.alerts import Alert, AlertKey
 from evaluator.engine.rules import Mode, Rule, RuleSet, Severity
+from evaluator.engine.samples import Series
+from evaluator.engine.trail import Chunk
 from evaluator.incidents.announce import Circumstances, announce_changed, live_triggers
-from evaluator.incidents.changes import Changes, Judged, SeriesKey
+from evaluator.incidents.changes import Changes, ChunkKey, Judged, SeriesKey
 from evaluator.incidents.closing import close
 from evaluator.incidents.deliveries import DeliveryState
-from evaluator.incidents.grouping import belongs, group_of
-from evaluator.incidents.incident import CloseReason, Event, EventKind, Incident
+from evaluator.incidents.grouping import belongs, group_of, part_of
+from evaluator.incidents.incident import STORM, Caught, CloseReason, Event, EventKind, Incident
+from evaluator.incidents.index import InStorm
 from evaluator.incidents.routing import Routes
+from evaluator.incidents.storms import Storms
 from evaluator.incidents.world import World
 
 
@@ -26,18 +31,22 @@ def reload(
     """Return what the rule set changes. `world` is left as it is: the caller applies and commits."""
     given = Circumstances(now, routes, instance, ids)
     changes = _renewed_keys(world, given)
-    known = {*world.judged, *world.alerts, *(incident.rule for incident in world.open_incidents())}
+    storms = Storms(world, given)
+    opened = {incident.rule for incident in world.open_incidents()} - {STORM}
+    known = {*world.judged, *world.alerts, *opened, *world.index.caught_rules()}
     for name in sorted(known | set(rules.rules)):
         rule = rules.get(name)
         if rule is None:
-            changes.add(_ended(world, name, CloseReason.REMOVED, given))
+            changes.add(_ended(world, name, CloseReason.REMOVED, storms, given))
+            changes.chunks.update(_without_trails(world, name))
             changes.judged[name] = None
             continue
-        changes.add(_changed(world, rule, given))
+        changes.add(_changed(world, rule, storms, given))
         before = world.judged.get(name)
         mark = Judged(name, before.at if before else 0.0, rule.identity, rule.mode.value, _since(before, rule, now))
         if mark != before:
             changes.judged[name] = mark
+    changes.add(storms.changes())
     return changes
 
 
@@ -46,13 +55,12 @@ def _since(before: Judged | None, rule: Rule, now: float) -> float:
     return before.since if before is not None and before.since and before.identity == rule.identity else now
 
 
-def _changed(world: World, rule: Rule, given: Circumstances) -> Changes:
+def _changed(world: World, rule: Rule, storms: Storms, given: Circumstances) -> Changes:
     if rule.mode is Mode.OFF:
-        return _ended(world, rule.name, CloseReason.OFF, given)
+        return _ended(world, rule.name, CloseReason.OFF, storms, given)
     changes = Changes()
     if rule.mode is Mode.SHADOW:
-        for incident in world.open_incidents(rule.name):
-            changes.add(close(incident, CloseReason.SHADOW, world, given))
+        changes.add(_closed(world, rule.name, CloseReason.SHADOW, storms, given))
     before = world.judged.get(rule.name)
     if before is None or not before.identity or before.identity == rule.identity:
         return changes
@@ -61,21 +69,45 @@ def _changed(world: World, rule: Rule, given: Circumstances) -> Changes:
     edit = _Edit.of(was, rule, moves)
     alerts = _moved_alerts(world, rule, moves, edit)
     changes.alerts.update(alerts)
+    if edit.asks_anew:
+        changes.chunks.update(_without_trails(world, rule.name))
     if edit.confirms:
         changes.series.update({SeriesKey(rule.name, series): None for series in world.remembered.get(rule.name, {})})
     if rule.mode is Mode.PAGE:
         after = [alert for alert in alerts.values() if alert is not None]
         changes.add(_rehomed(world, rule, after, moves, given))
+        mine = {incident.id: incident for incident in world.open_incidents(rule.name)} | changes.incidents
+        taken = {incident.group for incident in mine.values() if incident.open}
+        for found, renamed in _renamed(world, was, rule, after, moves):
+            storms.rename(found, [caught for caught in renamed if caught.group not in taken])
     return changes
 
 
-def _ended(world: World, name: str, reason: CloseReason, given: Circumstances) -> Changes:
+def _ended(world: World, name: str, reason: CloseReason, storms: Storms, given: Circumstances) -> Changes:
     """End everything that a rule had."""
     changes = Changes(alerts={alert.key: None for alert in world.book(name).values()})
     changes.series.update({SeriesKey(name, series): None for series in world.remembered.get(name, {})})
+    changes.add(_closed(world, name, reason, storms, given))
+    return changes
+
+
+def _closed(world: World, name: str, reason: CloseReason, storms: Storms, given: Circumstances) -> Changes:
+    """Close what a rule has open, and let storms go what they have of it."""
+    changes = Changes()
     for incident in world.open_incidents(name):
         changes.add(close(incident, reason, world, given))
+    for found in world.index.caught(name).values():
+        storms.leave(found, reason)
     return changes
+
+
+def _without_trails(world: World, name: str) -> dict[ChunkKey, Chunk | None]:
+    """Return the samples that a rule keeps as dropped: they say nothing of what it asks now."""
+    return {
+        ChunkKey(name, width, series, number): None
+        for (width, series), trail in world.trails.get(name, {}).items()
+        for number in trail
+    }
 
 
 def _moves(before: dict[str, object], rule: Rule) -> dict[Severity, Severity]:
@@ -144,6 +176,25 @@ def _rehomed(
         taken.add(group)
         changes.add(_relabelled(world, replace(incident, group=group), moves, given))
     return changes
+
+
+def _renamed(
+    world: World, was: dict[str, object], rule: Rule, alerts: list[Alert], moves: dict[Severity, Severity]
+) -> Iterator[tuple[InStorm, list[Caught]]]:
+    """Yield what storms have of a rule, with what it is now: nobody is paged anew for what a storm has already."""
+    caught = world.index.caught(rule.name)
+    if not caught:
+        return
+    before = was.get("group_by")
+    labels = before if isinstance(before, list) else None
+    groups: defaultdict[Series, set[Series]] = defaultdict(set)
+    for alert in alerts:
+        if alert.active:
+            groups[part_of(labels, alert.series)].add(group_of(rule, alert.series))
+    for group, found in caught.items():
+        severity = moves.get(found.caught.severity, found.caught.severity)
+        named = sorted(groups.get(group, ()))
+        yield found, [replace(found.caught, group=each, severity=severity) for each in named]
 
 
 def _relabelled(world: World, incident: Incident, moves: dict[Severity, Severity], given: Circumstances) -> Changes:

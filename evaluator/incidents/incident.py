@@ -143,7 +143,7 @@ class Incident:
     unknown_told: bool = False
     """Its timeline says that nothing is known of it now."""
     caught: tuple[Caught, ...] = ()
-    """Only for a storm: what is still wrong of what it took in, the worst first; after its end what was to the last."""
+    """Only for a storm: what is still wrong of what it took in, the worst first. Kept when a human resolves it."""
 
     @property
     def open(self) -> bool:

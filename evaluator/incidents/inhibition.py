@@ -24,7 +24,9 @@ AFTERWARDS = 300.0
 class Inhibitor:
     """A rule that inhibits another one, as it stands now."""
 
-    rule: Rule
+    name: str
+    rule: Rule | None
+    """`None` where it pages nobody: what is off, or in shadow, opens nothing, and is not waited for."""
     looked: float | None
     """The slot of its last live evaluation, whatever came of it."""
     alive: Agreement
@@ -33,16 +35,15 @@ class Inhibitor:
     """What those were about that ended a moment ago."""
 
     @classmethod
-    def of(cls, world: World, rule: Rule | None, now: float) -> "Inhibitor | None":
-        """Return it, or `None` where the rule pages nobody: what is off, or in shadow, holds nothing back."""
-        if rule is None or rule.mode is not Mode.PAGE:
-            return None
-        looked = world.slots.get(rule.name)
-        return cls(rule, looked, Agreement.of(_alive(world, rule, now)), Agreement.of(_over(world, rule, now)))
+    def of(cls, world: World, name: str, rule: Rule | None, now: float) -> "Inhibitor":
+        """Return the rule of a name; `None`: there is none any more."""
+        paging = rule if rule is not None and rule.mode is Mode.PAGE else None
+        alive = () if paging is None else _alive(world, paging, now)
+        return cls(name, paging, world.slots.get(name), Agreement.of(alive), Agreement.of(_over(world, name, now)))
 
     def waits_until(self, alert: Alert, now: float) -> float | None:
         """Return until when an alert waits for this rule's first look after the breach began; `None`: it does not."""
-        if self.looked is not None and self.looked > alert.active_at:
+        if self.rule is None or (self.looked is not None and self.looked > alert.active_at):
             return None
         # A clock that was set back must not make anything wait for longer than a step.
         return alert.active_at + self.rule.step if 0 <= now - alert.active_at < self.rule.step else None
@@ -65,16 +66,16 @@ def _alive(world: World, parent: Rule, now: float) -> Iterator[tuple[Series, str
             yield alert.series, found.storm
 
 
-def _over(world: World, parent: Rule, now: float) -> Iterator[tuple[Series, str]]:
-    for name in world.index.ended_since(parent.name, now - AFTERWARDS):
-        incident = world.incidents[name]
-        if (incident.closed_at or 0.0) > now:
-            # It ended before the clock was set back.
+def _over(world: World, name: str, now: float) -> Iterator[tuple[Series, str]]:
+    for found in world.index.ended_since(name, now - AFTERWARDS):
+        incident = world.incidents[found]
+        # What ended later than now did so before the clock was set back.
+        if not incident.told or incident.closed_at is None or incident.closed_at > now:
             continue
-        if incident.told and incident.rule == STORM:
-            yield from ((each.group, name) for each in incident.caught if each.rule == parent.name)
-        elif incident.told:
-            yield from ((member, name) for member in incident.members)
+        if incident.rule == STORM:
+            yield from ((each.group, found) for each in incident.caught if each.rule == name)
+        else:
+            yield from ((member, found) for member in incident.members)
 
 
 def _is_told(world: World, incident: Incident) -> bool:

@@ -65,8 +65,7 @@ class Muting:
         found = [*_shadow(rule), *_silences(world, rule, now), *_windows(rules, rule, now), *_hours(rule, now)]
         self._all = tuple(mute for selector, mute in found if selector is None)
         self._some = [(selector, mute) for selector, mute in found if selector is not None]
-        inhibitors = (Inhibitor.of(world, rules.get(name), now) for name in rule.inhibited_by)
-        self._inhibitors = [inhibitor for inhibitor in inhibitors if inhibitor is not None]
+        self._inhibitors = [Inhibitor.of(world, name, rules.get(name), now) for name in rule.inhibited_by]
 
     def of(self, about: Alert | Series) -> Mutes:
         """Return what mutes an alert, or whatever alert of a series (which then waits for no inhibitor)."""
@@ -87,7 +86,7 @@ class Muting:
         return (Mute(MuteKind.RESPITE, hand.by, hand.at + HUMAN_RESPITE, text),)
 
     def _inhibited(self, inhibitor: Inhibitor, about: Alert | Series, series: Series) -> Mute | None:
-        name = inhibitor.rule.name
+        name = inhibitor.name
         incident = inhibitor.alive.find(series)
         if incident is not None:
             return Mute(MuteKind.INHIBITED, name, None, f"inhibited by {name} (incident {incident})")

@@ -201,7 +201,8 @@ class Storms:
         caught = edit.applied_to(before.caught)
         if not caught:
             reasons = set(edit.left.values())
-            return close(before, reasons.pop() if len(reasons) == 1 else CloseReason.RECOVERED, world, given)
+            reason = reasons.pop() if len(reasons) == 1 else CloseReason.RECOVERED
+            return close(replace(before, caught=()), reason, world, given)
         incident = replace(before, caught=caught, known_at=edit.known_at(before))
         changes = Changes(events=edit.news(incident, given.now))
         incident = replace(incident, title=storm_title(incident))
