@@ -70,7 +70,11 @@ class House:
         """Forget once."""
         rooms = self.rooms
         # What alerts did long ago is pruned last.
-        await self.take(Changes(transitions=[Transition(State.QUIET, an_alert("last", judged=0.0), Cause.JUDGED)]))
+        await self.take(
+            Changes(
+                transitions=[Transition(State.QUIET, an_alert("last", judged=self.now - EXPLAINED - 1), Cause.JUDGED)]
+            )
+        )
         duty = keep_forgetting(rooms.equipment, rooms.ledger, self.store, rooms.clock)
         await self.during(duty, lambda: not self.store.transitions("last"))
 
