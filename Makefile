@@ -10,7 +10,7 @@ ARGS   ?=
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --no-input install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench coverage mutants lint fix wheel lock clean
+.PHONY: help install run test bench coverage docs mutants lint fix wheel lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lint: install ## Check style, format, types and the layers.
 fix: install ## Mend what a tool can mend: imports, format, simple slips.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: install ## Write the tables of docs/judging.md anew, from those by which is judged.
+	$(BIN)/python -m tests.house.judging_tables
 
 wheel: install ## Build what ships, into dist/.
 	rm -rf dist

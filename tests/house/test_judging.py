@@ -2,17 +2,21 @@
 
 import re
 
+import pytest
+
 from evaluator.cli.main import app
-from evaluator.engine.alerts import TABLE, State, Verdict
+from tests.house.judging_tables import PAGE, made
 from tests.house.repository import ROOT
 
 
-def test_the_state_table_of_the_docs_is_the_engines() -> None:
-    text = (ROOT / "docs/judging.md").read_text(encoding="utf-8")
-    verdicts = [Verdict.BREACH, Verdict.BETWEEN, Verdict.CLEAR, Verdict.UNKNOWN]
-    for state in State:
-        cells = " | ".join(TABLE[state, verdict].value for verdict in verdicts)
-        assert f"| {state.value} | {cells} |" in text
+def test_the_tables_of_the_docs_are_those_by_which_is_judged() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert made(page) == page, "run `make docs`"
+
+
+def test_a_page_without_the_place_for_a_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="no part between"):
+        made("# How evaluator judges")
 
 
 def test_the_page_of_the_command_line_has_every_command_and_no_other() -> None:
