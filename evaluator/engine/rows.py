@@ -33,13 +33,14 @@ def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]
         # A series of dated samples may have several rows, and all of them are judged, so each one counts as known.
         rows.update(rows_of(samples, {*known, *wanted}))
     found: defaultdict[Series, list[Reading]] = defaultdict(list)
-    for row in sorted(rows):
-        found[series_of(samples.labels[row])].append((samples.values[row], samples.at[row] if samples.at else None))
-    if samples.at is not None:
-        for readings in found.values():
-            readings.sort(key=_timestamp)
-        return dict(found)
-    return {series: [_one(rule, readings)] for series, readings in found.items()}
+    at = samples.at
+    if at is None:
+        for row in sorted(rows):
+            found[series_of(samples.labels[row])].append((samples.values[row], None))
+        return {series: [_one(rule, readings)] for series, readings in found.items()}
+    for row in sorted(rows, key=lambda row: (at[row], row)):
+        found[series_of(samples.labels[row])].append((samples.values[row], at[row]))
+    return dict(found)
 
 
 def rows_of(samples: Samples, wanted: Collection[Series]) -> list[int]:
@@ -116,7 +117,3 @@ def _rows_to_judge(tier: Tier, samples: Samples) -> Iterable[int]:
     if tier.looks_back or tier.limit is None:
         return range(0 if tier.absent else len(samples))
     return rows_beyond(tier.limit, samples.values)
-
-
-def _timestamp(reading: Reading) -> float:
-    return reading[1] if reading[1] is not None else 0.0
