@@ -68,13 +68,8 @@ def _judged(unusual: Unusual, comparable: list[float], value: float, unit: str |
     usual = median(comparable)
     scale, name = _scale(comparable, usual)
     deviation = value - usual
-    match unusual.direction:
-        case Direction.HIGH:
-            holds = deviation > unusual.by * scale
-        case Direction.LOW:
-            holds = -deviation > unusual.by * scale
-        case Direction.BOTH:
-            holds = abs(deviation) > unusual.by * scale
+    counts = {Direction.HIGH: deviation, Direction.LOW: -deviation, Direction.BOTH: abs(deviation)}
+    holds = counts[unusual.direction] > unusual.by * scale
     shown, normal = format_value(value, unit), format_value(usual, unit)
     of = f"(median of {len(comparable)} samples {_compared(unusual)})"
     if not deviation:
