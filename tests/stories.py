@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from evaluator.engine.alerts import Alert, State
+from evaluator.engine.alerts import Alert, AlertKey, State
+from evaluator.engine.maintenance import Selector, Window
 from evaluator.engine.rules import (
     Datapoints,
     Limit,
@@ -26,16 +27,22 @@ from evaluator.engine.rules import (
 from evaluator.engine.samples import FailureReason, PollFailed, PollResult, Samples, Series, series_of
 from evaluator.incidents.announce import Circumstances
 from evaluator.incidents.changes import Changes, Saved
+from evaluator.incidents.commands import Command, CommandKind
 from evaluator.incidents.deliveries import Accepted, Delivery, Outcome
 from evaluator.incidents.edits import reload
 from evaluator.incidents.incident import Event, Incident
-from evaluator.incidents.judge import judge
+from evaluator.incidents.judge import assess
+from evaluator.incidents.muting import Mute
+from evaluator.incidents.obey import obey
 from evaluator.incidents.outbox import claim, next_due, settled
 from evaluator.incidents.routing import Routes, Target
+from evaluator.incidents.silence import Silence
 from evaluator.incidents.world import World
 
 KEY = "k" * 32
 HI, MID, LO = 95.0, 85.0, 10.0
+NAN = math.nan
+ALL = Selector()
 FAILED = PollFailed(FailureReason.TIMEOUT, "no answer in time")
 WEB: Series = (("host", "web-1"),)
 PAGERDUTY = Routes(
@@ -88,14 +95,17 @@ class Story:
 
     rules: dict[str, Rule]
     routes: Routes = PAGERDUTY
+    windows: dict[str, Window] = field(default_factory=dict)
+    held: dict[AlertKey, tuple[Mute, ...]] = field(default_factory=dict)
+    """What the last look held back."""
     world: World = field(default_factory=World)
     events: list[Event] = field(default_factory=list)
     ids: Callable[[], str] = field(default_factory=lambda: map("{:026d}".format, itertools.count(1)).__next__)
 
     @classmethod
-    def of(cls, *rules: Rule, routes: Routes = PAGERDUTY) -> "Story":
+    def of(cls, *rules: Rule, routes: Routes = PAGERDUTY, windows: Sequence[Window] = ()) -> "Story":
         """Return a story of these rules, loaded at time 0."""
-        story = cls({}, routes)
+        story = cls({}, routes, {window.name: window for window in windows})
         story.edit(0.0, *rules)
         return story
 
@@ -103,7 +113,12 @@ class Story:
         """Reload with these rules and no others."""
         self.rules = {rule.name: rule for rule in rules}
         given = {"routes": self.routes, "instance": "test", "ids": self.ids}
-        return self.take(reload(self.world, RuleSet(self.rules), now, **given))  # type: ignore[arg-type]
+        return self.take(reload(self.world, self.in_force, now, **given))  # type: ignore[arg-type]
+
+    @property
+    def in_force(self) -> RuleSet:
+        """The rule set in force."""
+        return RuleSet(self.rules, self.windows)
 
     def look(
         self,
@@ -112,24 +127,27 @@ class Story:
         *,
         rule: str = "cpu",
         live: bool = True,
+        gate: PollResult | None = None,
         **hosts: float,
     ) -> Changes:
         """Judge an answer: a value, a result, or `None` for a failed poll unless hosts are given."""
         result = what if isinstance(what, Samples | PollFailed) else answer(what, **hosts)
         if what is None and not hosts:
             result = FAILED
-        return self.take(
-            judge(
-                self.world,
-                self.rules[rule],
-                result,
-                now,
-                routes=self.routes,
-                instance="test",
-                ids=self.ids,
-                live=live,
-            )
+        judgement = assess(
+            self.world,
+            self.rules[rule],
+            result,
+            now,
+            routes=self.routes,
+            instance="test",
+            ids=self.ids,
+            live=live,
+            rules=self.in_force,
+            gate=gate,
         )
+        self.held = dict(judgement.held)
+        return self.take(judgement.changes)
 
     def tell(self, story: Sequence[tuple[float, PollResult | float | None]]) -> "Story":
         """Look several times."""
@@ -142,6 +160,25 @@ class Story:
         self.world.apply(changes)
         self.events.extend(changes.events)
         return changes
+
+    def mutes(self) -> list[str]:
+        """Return what held anything back in the last look, in words."""
+        return sorted({mute.text for mutes in self.held.values() for mute in mutes})
+
+    def lines(self, *kinds: str) -> list[str]:
+        """Return the texts of what happened, of these kinds only."""
+        return [event.text for event in self.events if event.kind.value in kinds]
+
+    def obey(self, now: float, kind: CommandKind, of: str = "", silence: Silence | None = None) -> Changes:
+        """Let ann ask for something."""
+        command = Command("c", kind, of, "ann", now, "on it", silence)
+        return self.take(obey(self.world, command, Circumstances(now, self.routes, "test", self.ids), self.in_force))
+
+    def silence(self, now: float, until: float, selector: Selector = ALL, *, with_alert: bool = False) -> Silence:
+        """Let ann begin a silence."""
+        silence = Silence(f"s{now:g}", selector, "ann", "disk swap", now, until, with_alert)
+        self.obey(now, CommandKind.SILENCE, silence=silence)
+        return self.world.silences[silence.id]
 
     def row(self, severity: Severity = Severity.P1, series: Series = WEB, rule: str = "cpu") -> Alert | None:
         """Return an alert's row, or `None`."""
@@ -187,8 +224,16 @@ class Story:
             judged=list(self.world.judged.values()),
             incidents=list(self.world.incidents.values()),
             deliveries=list(self.world.deliveries.values()),
+            silences=list(self.world.silences.values()),
         )
-        again = Story(self.rules, self.routes, World.load(saved, now), list(self.events), self.ids)
+        again = Story(
+            self.rules,
+            self.routes,
+            self.windows,
+            world=World.load(saved, now),
+            events=list(self.events),
+            ids=self.ids,
+        )
         again.edit(now, *(rules or self.rules.values()))
         return again
 
@@ -198,5 +243,4 @@ def labels(**given: str) -> Series:
     return series_of(given)
 
 
-NAN = math.nan
 Hosts = Mapping[str, float]
