@@ -9,7 +9,20 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from evaluator.config.keys import DefaultKeys, RecoverKeys, RuleKeys, TierKeys
+from evaluator.config.keys import (
+    DefaultKeys,
+    FlappingKeys,
+    MissedKeys,
+    OnlyIfKeys,
+    RecoverKeys,
+    RuleKeys,
+    StormKeys,
+    TierKeys,
+    TrendKeys,
+    UnusualKeys,
+    WhenKeys,
+    WindowKeys,
+)
 from evaluator.config.lint import IDS
 from evaluator.config.plugins import installed
 from evaluator.config.schema import rules_schema, settings_schema
@@ -17,7 +30,10 @@ from evaluator.config.settings import HeartbeatKeys, LintKeys, ServiceKeys, Sett
 from evaluator.engine.units import UNITS
 
 ROOT = Path(__file__).parents[2]
-RULES = (RuleKeys, DefaultKeys, TierKeys, RecoverKeys)
+RULES = (
+    *(RuleKeys, DefaultKeys, TierKeys, RecoverKeys, TrendKeys, UnusualKeys, MissedKeys, OnlyIfKeys),
+    *(FlappingKeys, StormKeys, WindowKeys, WhenKeys),
+)
 SETTINGS = (Settings, HeartbeatKeys, StoreKeys, WebKeys, ServiceKeys, SeverityKeys, LintKeys)
 
 
