@@ -111,7 +111,8 @@ class InForce:
         """
         files = {**self.read, **self.files}
         found = list(astray(files, self.names, complete=self.complete))
-        self.problems += [each.problem for each in found if each.problem not in self.problems]
+        told = set(self.problems)
+        self.problems += dict.fromkeys(each.problem for each in found if each.problem not in told)
         refused = {name for each in found for name in self._changed_by(each)}
         for name in refused:
             self._fall_back(name)

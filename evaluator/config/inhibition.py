@@ -36,13 +36,14 @@ def astray(files: Mapping[str, RuleFile], known: AbstractSet[str], *, complete: 
     `known` are the names of all rules, wherever they are defined; not `complete`: there may be others.
     """
     rules = {rule.name: (name, rule) for name, file in files.items() for rule in file.rules.values()}
-    if complete:
-        for name, rule in rules.values():
-            for index, other in enumerate(rule.inhibited_by):
-                if other not in known:
-                    problem = _unknown(files[name].document, rule, index, known)
-                    yield Astray(problem, (name,), other)
-    for start, (name, rule) in rules.items():
+    hints: dict[str, str] = {}
+    for name, rule in rules.values() if complete else ():
+        for other in rule.inhibited_by:
+            if other not in known:
+                hint = hints.setdefault(other, _hint(other, known))
+                yield Astray(_unknown(files[name].document, rule, other, hint), (name,), other)
+    for start in _into_circles({name: rule.inhibited_by for name, (_, rule) in rules.items()}):
+        name, rule = rules[start]
         cycle = _cycle(start, rules)
         if cycle:
             involved = tuple(dict.fromkeys(rules[each][0] for each in cycle))
@@ -59,13 +60,19 @@ def place_of(document: Document, rule: Rule, other: str) -> Path:
     return (*place, written.index(other)) if isinstance(written, list) and other in written else place
 
 
-def _unknown(document: Document, rule: Rule, index: int, known: AbstractSet[str]) -> Problem:
-    """Return the problem for a name that is no rule."""
-    name = rule.inhibited_by[index]
-    meant = did_you_mean(name, known - {rule.name})
-    hint = f'did you mean "{meant}"?' if meant else "it takes names of rules, not patterns" if "*" in name else ""
-    message = f'rule "{rule.name}" is inhibited by "{name[:100]}", and there is no such rule'
-    return document.at_value(place_of(document, rule, name), message, hint or "take it out, or write that rule")
+def _hint(name: str, known: AbstractSet[str]) -> str:
+    """Return what may have been meant by a name that is no rule."""
+    if "*" in name:
+        return "it takes names of rules, not patterns"
+    meant = did_you_mean(name, known)
+    return f'did you mean "{meant}"?' if meant else "take it out, or write that rule"
+
+
+def _unknown(document: Document, rule: Rule, name: str, hint: str) -> Problem:
+    """Return the problem for a name that is no rule; what the defaults say is told once, not for each rule."""
+    place = place_of(document, rule, name)
+    who = f'rule "{rule.name}" is' if place[0] == "rule" else "the rules of this file are"
+    return document.at_value(place, f'{who} inhibited by "{name[:100]}", and there is no such rule', hint)
 
 
 def _circular(document: Document, rule: Rule, cycle: Sequence[str]) -> Problem:
@@ -78,6 +85,24 @@ def _circular(document: Document, rule: Rule, cycle: Sequence[str]) -> Problem:
     message = f'rule "{rule.name}" is inhibited in a circle: {way}'
     hint = "take one of them out of the `inhibited_by` of another: a cause holds back its effects, never the reverse"
     return document.at_value(place, message, hint)
+
+
+def _into_circles(named: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the rules from which a way leads into a circle: those that are left when all ends are taken off."""
+    left = {name: set(others) & named.keys() for name, others in named.items()}
+    holds_back: dict[str, list[str]] = {}
+    for name, others in left.items():
+        for other in others:
+            holds_back.setdefault(other, []).append(name)
+    ends = [name for name, others in left.items() if not others]
+    while ends:
+        end = ends.pop()
+        del left[end]
+        for name in holds_back.get(end, ()):
+            left[name].discard(end)
+            if not left[name]:
+                ends.append(name)
+    return list(left)
 
 
 def _cycle(start: str, rules: Mapping[str, tuple[str, Rule]]) -> list[str]:

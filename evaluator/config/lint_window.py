@@ -60,7 +60,7 @@ def _without_rules(window: Window, whole: Whole, path: Path) -> Iterator[tuple[P
                 meant = did_you_mean(pattern, whole.names)
                 hint = f'did you mean "{meant}"?' if meant else "`*` stands for any letters; case counts"
                 yield (*path, key, index), f'no rule of window "{window.name}" is meant by "{pattern[:100]}"', hint
-    if not empty and whole.names and not any(selector.names(name) for name in whole.names):
+    if not empty and whole.names and not _selected(selector.rules, selector.except_, whole.names):
         message = f'window "{window.name}" selects no rule: `except` takes out all that `rules` names'
         yield (*path, "except"), message, "name other rules"
 
@@ -111,7 +111,14 @@ def _share(one: Selector, other: Selector, names: frozenset[str]) -> bool:
             return False
         if not _WILD.intersection(theirs) and not fnmatchcase(theirs, ours):
             return False
-    return any(one.names(name) and other.names(name) for name in names)
+    return not _selected(one.rules, one.except_, names).isdisjoint(_selected(other.rules, other.except_, names))
+
+
+@lru_cache(maxsize=1024)
+def _selected(rules: tuple[str, ...], excepted: tuple[str, ...], names: frozenset[str]) -> frozenset[str]:
+    """Return the rules that a selector names, worked out once: each window is held beside all others."""
+    selector = Selector(rules, excepted)
+    return frozenset(name for name in names if selector.names(name))
 
 
 def _both(one: Window, other: Window, now: float) -> Times | None:

@@ -192,7 +192,9 @@ class Settings(Keys):
     )
     rules: str = Field("rules", description="folder of rule files, relative to this file, read recursively")
     every: Interval = Field(30.0, description="how often rules are judged that do not say so, 1s to 1d; default 30s")
-    timezone: TimeZone = Field("UTC", description="IANA time zone of pages and texts")
+    timezone: TimeZone = Field(
+        "UTC", description="IANA time zone of pages and texts, and of hours and dates in rules that name none"
+    )
     strict: bool = Field(default=False, description="a routing key that is not there is an error, not a warning")
     heartbeat: HeartbeatKeys | None = Field(None, description="a dead man's switch elsewhere is told that we live")
     store: StoreKeys = Field(default_factory=StoreKeys, description="where state is kept")
