@@ -58,11 +58,20 @@ _MEANT: Mapping[str, str] = {
     **dict.fromkeys(("resolve", "recovery", "hysteresis"), "recover"),
     **dict.fromkeys(("nodata", "missing_data"), "no_data"),
     **dict.fromkeys(("hold", "tolerance"), "margin"),
+    **dict.fromkeys(("start", "starts", "starts_at", "begin", "begins"), "from"),
+    **dict.fromkeys(("end", "ends", "ends_at", "to"), "until"),
+    **dict.fromkeys(("comment", "why"), "reason"),
+    **dict.fromkeys(("depends_on", "suppressed_by", "parents"), "inhibited_by"),
+    **dict.fromkeys(("active_hours", "business_hours", "hours"), "active"),
+    **dict.fromkeys(("anomaly", "outlier"), "unusual"),
+    **dict.fromkeys(("increase", "increasing", "trend"), "rising"),
+    **dict.fromkeys(("decrease", "decreasing"), "falling"),
     **dict.fromkeys(("integration_key", "service_key"), "routing_key"),
     **dict.fromkeys(("bind", "address", "port"), "listen"),
 }
 """What other systems call our keys."""
 _MOST_KEYS = 12
+_OF_RULE_FILES = frozenset({"rule", "window", "defaults"})
 
 
 def validate(
@@ -180,6 +189,8 @@ def unknown_key(document: Document, path: Path, known: set[str]) -> Problem:
     if key in LATER:
         hint = "remove it until a version that does"
         return document.at_key(path, f"`{key}` is not understood by this version of evaluator yet", hint)
+    if document.source.settings and key in _OF_RULE_FILES and len(path) == 1:
+        return document.at_key(path, f"[{key}] belongs into a rule file", "move it to a file in the folder of rules")
     meant = did_you_mean(key, known) or _MEANT.get(did_you_mean(key, _MEANT), "")
     if meant in known:
         hint = f"did you mean `{meant}`?"

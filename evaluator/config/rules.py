@@ -11,11 +11,11 @@ from evaluator.config.builtin import inherited
 from evaluator.config.complaints import unknown_key, validate_partly
 from evaluator.config.declared import Declared
 from evaluator.config.document import Document, Table
-from evaluator.config.keys import CONDITIONS, LIMITS, OWN, DefaultKeys, RuleKeys, WindowKeys
+from evaluator.config.keys import CONDITIONS, LIMITS, OWN, DefaultKeys, RuleKeys
 from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
 from evaluator.config.rule import RuleReader
-from evaluator.config.windows import WindowReader
+from evaluator.config.windows import WindowReader, window_keys
 from evaluator.engine.maintenance import Window
 from evaluator.engine.rules import Rule
 from evaluator.incidents.incident import STORM
@@ -98,7 +98,7 @@ class _FileReader:
         tables = self.document.data.get(kind, {})
         nameless = not isinstance(tables, dict)
         if isinstance(tables, dict) and kind == "window":
-            keys = {key for key in _window_keys() & tables.keys() if not isinstance(tables[key], dict)}
+            keys = {key for key in window_keys() & tables.keys() if not isinstance(tables[key], dict)}
             nameless, tables = bool(keys), {name: table for name, table in tables.items() if name not in keys}
         if nameless:
             hint = f"write [{kind}.{example}] with single brackets and a name"
@@ -174,8 +174,3 @@ class _FileReader:
         self.problems += reader.problems
         if window is not None:
             self.windows[name] = window
-
-
-def _window_keys() -> set[str]:
-    """Return the keys of a window, which stand below `[window]` where its name is missing."""
-    return {item.alias or name for name, item in WindowKeys.model_fields.items()}

@@ -20,6 +20,11 @@ from evaluator.engine.units import format_duration
 _EVERY = ("*",)
 
 
+def window_keys() -> set[str]:
+    """Return the keys of a window, as they are written."""
+    return {item.alias or name for name, item in WindowKeys.model_fields.items()}
+
+
 @dataclass
 class WindowReader:
     """Reads one window; where some of its keys are wrong, the others are still checked."""
@@ -73,8 +78,9 @@ class WindowReader:
                 if name in self.table:
                     self._say(name, f"`{name}` and `when` cannot both be", "keep `when`, or both `from` and `until`")
             return 0.0, 0.0, self._recurring(keys.when)
+        misspelt = bool(self.table.keys() - window_keys())
         broken = any(name in self.table for name in ("when", "from", "until")) and bool(self.problems)
-        if not broken and not self.document.incomplete(self.path):
+        if not misspelt and not broken and not self.document.incomplete(self.path):
             self._check_ends(keys)
         if keys.from_ is None or keys.until is None:
             return 0.0, 0.0, None
