@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from evaluator.engine.rules import Rule, RuleSet, Severity
 from evaluator.engine.calendar import time_text
+from evaluator.engine.rules import Rule, RuleSet, Severity
 from evaluator.incidents.announce import Circumstances, notice
 from evaluator.incidents.changes import Changes, Remembered, Saved
 from evaluator.incidents.judge import MARK_EVERY
