@@ -6,6 +6,7 @@ samples. It never knows rules, alerts or a clock.
 """
 
 from datetime import datetime, timedelta
+from itertools import count
 from statistics import median
 
 from evaluator.engine.calendar import time_text, zone
@@ -37,9 +38,11 @@ def look(unusual: Unusual, trail: Trail, width: float, at: float, value: float, 
     learned = (own if begun is None else begun) + unusual.learn
     few = len(comparable) < FEWEST
     if at < learned:
-        return Look(None, f"learning until {time_text(learned, seconds=False)}" + (_count(comparable) if few else ""))
+        return Look(
+            None, f"learning until {time_text(learned, seconds=False)}" + (_how_many(comparable) if few else "")
+        )
     if few:
-        return Look(None, f"learning{_count(comparable)} {_compared(unusual)}")
+        return Look(None, f"learning{_how_many(comparable)} {_compared(unusual)}")
     return _judged(unusual, comparable, value, unit)
 
 
@@ -51,8 +54,7 @@ def _comparable(unusual: Unusual, trail: Trail, width: float, at: float, own: fl
     place = zone(unusual.timezone)
     local = datetime.fromtimestamp(at, place).replace(tzinfo=None)
     found: list[float] = []
-    # One more than fit, since a history reaches an hour further where clocks have changed.
-    for number in range(1, int(unusual.history / each.total_seconds()) + 2):
+    for number in count(1):
         target = (local - number * each).replace(tzinfo=place).timestamp()
         if target < at - unusual.history:
             break
@@ -90,7 +92,7 @@ def _scale(comparable: list[float], usual: float) -> tuple[float, str]:
     return (scale, name) if scale >= least else (least, f"times {plain(LEAST_SHARE * 100)} %")
 
 
-def _count(comparable: list[float]) -> str:
+def _how_many(comparable: list[float]) -> str:
     return f": {len(comparable)} of {FEWEST} samples"
 
 

@@ -142,7 +142,9 @@ def _parsed(cron: str) -> CronSim:
 def _dues(cron: str, timezone: str, day: date) -> tuple[float, ...]:
     """Return the times at which a crontab line is due on one of its days, in order."""
     line, place = _parsed(cron), zone(timezone)
-    begin, end = (datetime.combine(each, time(), place) for each in (day, day + timedelta(days=1)))
+    begin = datetime.combine(day, time(), place)
+    # The later one of two midnights: clocks that go back just after it make the end of this day come again.
+    end = datetime.combine(day + timedelta(days=1), time(), place).replace(fold=1)
     if begin.utcoffset() == end.utcoffset():
         midnight = begin.timestamp()
         return tuple(midnight + hour * 3600.0 + minute * 60.0 for hour, minute in _times(line))
@@ -164,7 +166,7 @@ def _times(line: CronSim) -> list[tuple[int, int]]:
 def _shown(local: datetime, place: ZoneInfo) -> set[float]:
     """Return when the clocks of a place show a local time: once, twice, or never."""
     moments = {local.replace(tzinfo=place, fold=fold).timestamp() for fold in (0, 1)}
-    return {moment for moment in moments if datetime.fromtimestamp(moment, place).replace(tzinfo=None, fold=0) == local}
+    return {moment for moment in moments if datetime.fromtimestamp(moment, place).replace(tzinfo=None) == local}
 
 
 def _first(local: datetime, place: ZoneInfo) -> float:

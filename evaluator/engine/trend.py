@@ -26,7 +26,7 @@ def look(trend: Trend, trail: Trail, width: float, at: float, value: float, unit
     the place of what its own bucket kept. `unit` is for the sentence.
     """
     if not math.isfinite(value):
-        return Look(None, f"no line can be fitted through {format_value(value, unit)}")
+        return Look(None, f"no line can be fitted through {plain(value)}")
     own = at // width * width
     line = [*points(trail, width, _after(at - trend.over, width), own), (own, value)]
     problem = _too_little(trend, line)

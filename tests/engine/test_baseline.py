@@ -104,6 +104,10 @@ def test_where_all_are_the_same_four_percent_more_are_usual() -> None:
     assert judged(unusual(), [-200.0] * 10, -191.0).holds is True
 
 
+def test_a_deviation_of_just_one_percent_is_still_called_what_it_is() -> None:
+    assert "4.5 MAD above" in judged(unusual(), [200.0, 202.0, 198.0, 204.0, 196.0], 209.0).said
+
+
 def test_where_all_are_zero_anything_else_is_unusual() -> None:
     assert judged(unusual(), [0.0] * 10, 0.0).holds is False
     assert judged(unusual(), [0.0] * 10, 0.001) == Look(

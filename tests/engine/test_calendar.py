@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from time import tzset
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,9 +10,16 @@ from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluator.engine import calendar
 from evaluator.engine.calendar import ActiveHours, last_due, next_due, time_text, zone
 
 NEW_YORK = "America/New_York"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered() -> None:
+    """Let each test work out its due times itself."""
+    calendar._dues.cache_clear()
 
 
 def at(text: str, timezone: str = NEW_YORK, fold: int = 0) -> float:
@@ -90,6 +98,46 @@ def test_hours_that_a_day_has_twice_begin_twice() -> None:
     assert early.next_begin(at("2026-11-01 01:50")) == at("2026-11-01 01:15", fold=1)
     # Clocks that are put back into the middle of the hours begin them too.
     assert hours("Sun", "00:30", "01:30").next_begin(at("2026-11-01 01:40")) == at("2026-11-01 01:00", fold=1)
+
+
+@pytest.mark.parametrize(
+    ("timezone", "start", "day", "begins"),
+    [
+        ("Europe/London", "01:30", "2026-03-29", "02:00"),
+        ("Australia/Lord_Howe", "02:15", "2026-10-04", "02:30"),
+        ("Pacific/Auckland", "02:30", "2026-09-27", "03:00"),
+        ("America/Sao_Paulo", "00:30", "2018-11-04", "01:00"),
+        ("America/Havana", "00:10", "2026-03-08", "01:00"),
+        ("Asia/Beirut", "00:45", "2026-03-29", "01:00"),
+    ],
+)
+def test_clocks_that_jump_into_the_hours_begin_them(timezone, start, day, begins) -> None:
+    everyday = hours("Mon Tue Wed Thu Fri Sat Sun", start, "04:00", timezone)
+    assert everyday.next_begin(at(f"{day} {begins}", timezone) - 1_800.0) == at(f"{day} {begins}", timezone)
+
+
+def test_clocks_that_are_put_back_to_yesterday_begin_yesterdays_hours_and_times_again() -> None:
+    # In Newfoundland 00:01 of 7 November 2010 became 23:01 of the day before.
+    there = "America/St_Johns"
+    now = at("2010-11-07 00:00:30", there)
+    again = at("2010-11-06 23:30", there, fold=1)
+    assert hours("Sat", "23:30", "23:40", there).next_begin(now) == again
+    assert next_due("*/30 23 * * *", there, now) == again
+    assert last_due("*/30 23 * * *", there, again + 60.0) == again
+
+
+@pytest.mark.parametrize("timezone", ["America/New_York", "Pacific/Kiritimati"])
+def test_the_time_zone_of_this_machine_changes_nothing(timezone, monkeypatch) -> None:
+    moment = at("2026-11-23 22:00")
+    expected = (last_due("0 2 * * *", NEW_YORK, moment), WORK.next_begin(moment))
+    monkeypatch.setenv("TZ", timezone)
+    tzset()
+    try:
+        assert time_text(moment) == "2026-11-24 03:00:00 UTC"
+        assert (last_due("0 2 * * *", NEW_YORK, moment), WORK.next_begin(moment)) == expected
+    finally:
+        monkeypatch.undo()
+        tzset()
 
 
 def test_a_day_that_a_place_never_had_begins_nothing() -> None:

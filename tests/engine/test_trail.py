@@ -15,7 +15,7 @@ from evaluator.engine.shapes import (
     kept_for_trend,
     kept_for_unusual,
 )
-from evaluator.engine.trail import CHUNK, first_kept, noted, outlived, points, values
+from evaluator.engine.trail import CHUNK, Chunk, first_kept, noted, outlived, points, values
 from tests.engine.trails import trail_of
 
 WIDTHS = st.sampled_from([1.0, 60.0, 300.0, 0.1, 100 / 60, 7 / 3, 86_400.0])
@@ -94,3 +94,48 @@ def test_a_baseline_is_kept_for_half_an_hour_longer_than_its_history() -> None:
     assert kept_for_unusual(Unusual(4.0), 30.0) == Keep(WIDTH_OF_BASELINE, 28 * 86_400.0 + 1_800.0)
     assert kept_for_unusual(Unusual(4.0), 3_600.0).width == 3_600.0
     assert Keep(60.0, 3_660.0).points == 62
+
+
+@given(st.floats(1e9, 2e9), WIDTHS)
+def test_a_sample_is_kept_in_the_bucket_that_begins_at_or_before_it(at, width) -> None:
+    own = at // width * width
+    ((begin, _),) = points(trail_of([(at, 1.0)], width), width, own, own + width / 2)
+    assert begin == own
+
+
+def test_a_time_that_floats_put_between_two_buckets_is_in_the_one_that_its_look_takes_for_its_own() -> None:
+    assert list(points(trail_of([(0.9, 1.0)], 0.1), 0.1, 0.0, 2.0)) == [(0.9 // 0.1 * 0.1, 1.0)]
+
+
+def test_a_span_may_begin_and_end_where_a_bucket_does_though_floats_divide_into_more_than_its_number() -> None:
+    assert 3 * 0.1 / 0.1 > 3
+    trail = trail_of([(0.35, 1.0)], 0.1)
+    assert list(points(trail, 0.1, 3 * 0.1, 1.0)) == [(3 * 0.1, 1.0)]
+    assert list(points(trail, 0.1, 0.0, 3 * 0.1)) == []
+    assert list(points(trail, 0.1, 3 * 0.1 + 0.001, 1.0)) == []
+
+
+class Watched(dict[int, Chunk]):
+    """Chunks that know which of them were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def get(self, number, default=None):  # noqa: ANN201 - as of dict.
+        self.asked.append(number)
+        return super().get(number, default)
+
+
+@pytest.mark.parametrize("look", [points, values])
+def test_only_the_chunks_of_the_span_are_touched(look) -> None:
+    chunk = CHUNK * 60.0
+    for start, end, asked in (
+        (5 * chunk, 6 * chunk, [5]),
+        (5 * chunk + 60.0, 6 * chunk + 1.0, [5, 6]),
+        (6 * chunk - 60.0, 6 * chunk, [5]),
+        (5 * chunk, 5 * chunk, []),
+    ):
+        watched = Watched()
+        assert list(look(watched, 60.0, start, end)) == []
+        assert watched.asked == asked
