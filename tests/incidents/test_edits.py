@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from evaluator.engine.alerts import State
-from evaluator.engine.rules import Mode, NoDataPolicy, Query, Severity
+from evaluator.engine.maintenance import Window
+from evaluator.engine.rules import Mode, NoDataPolicy, Query, Rule, Severity
 from evaluator.engine.samples import Samples
+from evaluator.engine.shapes import Trend, Way
 from evaluator.incidents.deliveries import Action, Refused
 from evaluator.incidents.incident import CloseReason
 from evaluator.incidents.routing import Routes, Target
-from tests.stories import FAILED, HI, KEY, LO, Story, answer, labels, rule, tier
+from tests.stories import ALL, FAILED, HI, KEY, LO, Story, answer, labels, rule, tier
 
 OTHER = Query("prometheus", '{"promql":"other"}')
 
@@ -238,3 +240,37 @@ def test_what_was_missing_before_an_edit_does_not_open_again_after_it() -> None:
     story.tell([(now, answer(web_2=LO)) for now in range(240, 900, 60)])
     assert reason(story) is CloseReason.EDITED
     assert not story.open
+
+
+TREND = Trend(Way.RISING, 10.0, share=False, over=3600.0)
+
+
+def keeping(**fields: object) -> Rule:
+    """Return a rule that keeps samples."""
+    return rule(replace(tier(), trend=TREND), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("edited", [(keeping(query=OTHER),), ()])
+def test_kept_samples_say_nothing_of_another_question(edited) -> None:
+    story = Story.of(keeping()).tell([(60, HI), (120, HI)])
+    kept = {(width, series) for width, series in story.world.trails["cpu"]}
+    assert {series for _, series in kept} == {labels(host="web-1")}
+    changes = story.edit(150, *edited)
+    assert {(key.width, key.series) for key in changes.chunks} == kept
+    assert set(changes.chunks.values()) == {None}
+    assert "cpu" not in story.world.trails
+
+
+def test_kept_samples_outlive_every_other_edit() -> None:
+    story = Story.of(keeping()).tell([(60, HI)])
+    assert not story.edit(90, keeping(group_by=())).chunks
+    assert story.world.trails["cpu"]
+
+
+def test_silences_and_windows_need_nothing_at_an_edit() -> None:
+    story = Story.of(rule()).tell([(60, HI)])
+    story.silence(90.0, 600.0)
+    story.windows["work"] = Window("work", ALL, 0.0, 600.0)
+    assert not story.edit(120, rule())
+    story.look(180, HI)
+    assert story.open[0].muted.startswith("silenced by ann")
