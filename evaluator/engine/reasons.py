@@ -35,6 +35,11 @@ def reason_of(rule: Rule, tier: Tier, before: State, alert: Alert, finding: Find
 
 def sentence(rule: Rule, tier: Tier, looked: Looked) -> str:
     """Return what was seen of an alert in one evaluation: value, limit, since when, and what it waits for."""
+    text = _sentence(rule, tier, looked)
+    return text if looked.fresh else f"{text}; nothing newer was told"
+
+
+def _sentence(rule: Rule, tier: Tier, looked: Looked) -> str:
     said, since = _what_is_known(rule, tier, looked), f"since {_clock_text(looked.active_at, looked.at)}"
     unknown = looked.verdict is Verdict.UNKNOWN
     match looked.state:
@@ -68,8 +73,10 @@ def seen_text(rule: Rule, tier: Tier, finding: Finding, count: int) -> str:
     if tier.datapoints is not None and verdict is not Verdict.CLEAR:
         counted = f"{count} of the last {tier.datapoints.n} samples {tier_text(tier, rule.unit)}, now {value}"
         return f"{counted}: {said}" if said else counted
-    if verdict is Verdict.CLEAR and (tier.datapoints is not None or tier.recover.datapoints is not None):
-        needed = tier.recover.datapoints
+    needed = tier.recover.datapoints
+    if verdict is Verdict.BETWEEN and needed is not None:
+        return f"not yet at most {needed} samples {tier_text(tier, rule.unit)}, now {value}"
+    if verdict is Verdict.CLEAR and (tier.datapoints is not None or needed is not None):
         allowed = f"at most {needed} samples" if needed else f"fewer than {tier.datapoints} samples"
         return f"{allowed} {tier_text(tier, rule.unit)}, now {value}"
     # Between the limits, and back at a recovery limit, it is the value alone that counts.
@@ -106,7 +113,7 @@ def _what_is_known(rule: Rule, tier: Tier, looked: Looked) -> str:
     asked = tier.trend is not None or tier.unusual is not None
     if looked.said and asked and looked.verdict is Verdict.BREACH and tier.datapoints is None:
         seen = f"{seen}: {tier_text(tier, rule.unit)}"
-    return seen if looked.fresh else f"{seen}, and nothing newer was told"
+    return seen
 
 
 def _until(at: float, looked: Looked) -> str:

@@ -53,9 +53,10 @@ class Track:
         """Take in what the answer has of the series: all of its samples, `None` without any, and the newer ones."""
         self.newer = newer
         if readings is not None:
-            self.alert = replace(self._with_late_samples(readings), edited=False)
-        if newer:
-            self.alert = replace(self.alert, absent=0.0)
+            self.alert = self._with_late_samples(readings)
+            # Copies are what judging costs where thousands fire.
+            if self.alert.edited or (newer and self.alert.absent):
+                self.alert = replace(self.alert, edited=False, absent=0.0 if newer else self.alert.absent)
         self._ask_gate()
 
     def judge(self, reading: Reading, *, worse: bool) -> None:
@@ -63,7 +64,8 @@ class Track:
         (value, timestamp), step = reading, self.answer.rule.step
         at = self.answer.now if timestamp is None else timestamp
         window = push(self.alert.window, self.tier, value, at, step) if window_size(self.tier) else ()
-        self.alert = replace(self.alert, window=window, sample_at=timestamp)
+        if window != self.alert.window or timestamp != self.alert.sample_at:
+            self.alert = replace(self.alert, window=window, sample_at=timestamp)
         holds = None if self.sight is None else self.sight.holds
         verdict = windowed_verdict(self.tier, window, value, at, step, holds)
         said = "" if self.sight is None else self.sight.look(at, value).said

@@ -48,6 +48,11 @@ def test_the_nearest_row_is_beyond_if_any_row_is(limit, values) -> None:
         assert limit.holds(values[row])
 
 
+def test_without_a_limit_the_highest_value_is_looked_at_first() -> None:
+    assert nearest_row(None, [1.0, math.nan, 3.0, 2.0]) == 2
+    assert nearest_row(None, [math.nan]) is None
+
+
 def test_nan_is_unknown_under_every_limit() -> None:
     for limit in LIMITS:
         assert verdict_of(Tier(Severity.P1, limit), math.nan) is Verdict.UNKNOWN

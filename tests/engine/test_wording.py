@@ -3,7 +3,8 @@
 import pytest
 
 from evaluator.engine.rules import Limit, NoDataPolicy, Op, Recover, Severity, Tier
-from evaluator.engine.wording import healthy_text, limit_text, render, value_text
+from evaluator.engine.shapes import Direction, Missed, Trend, Unusual, Way
+from evaluator.engine.wording import healthy_text, limit_text, render, tier_text, value_text
 from tests.stories import HI, LO, Story, answer, m_of_n, rule, tier
 
 
@@ -96,3 +97,16 @@ def test_what_ends_says_what_was_seen() -> None:
     assert few.alert().reason.startswith("at most 0 of 2 samples above 90 %, now 10 %")
     fewer = Story.of(rule(tier(datapoints="1 of 1", recover=Recover(for_=60)))).tell([(0, HI), (60, LO)])
     assert fewer.alert().reason.startswith("fewer than 1 of 1 samples above 90 %, now 10 %")
+
+
+def test_each_condition_has_its_words() -> None:
+    trend, usual = Trend(Way.FALLING, 0.5, share=True, over=900.0), Unusual(4.0, direction=Direction.LOW)
+    job = Missed("0 2 * * *", "UTC")
+    every = Tier(Severity.P1, Limit(Op.ABOVE, 10), trend=trend, unusual=usual, missed=job)
+    assert tier_text(every, "percent") == (
+        "falling by 50 % within 15m and more than 4 MAD below what is usual"
+        " and without a success since 0 2 * * * (UTC) was due and above 10 %"
+    )
+    assert tier_text(Tier(Severity.P1, None, absent=True), None) == "absent"
+    assert healthy_text(Tier(Severity.P1, None, absent=True), None) == "no longer absent"
+    assert healthy_text(every, None).startswith("no longer falling")
