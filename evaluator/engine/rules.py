@@ -261,12 +261,16 @@ class Rule:
     @property
     def identity(self) -> str:
         """What its alerts stand on, as JSON. While it stays the same, an edit keeps every alert and incident."""
-        fields = {
+        fields: dict[str, object] = {
             "source": self.query.source,
             "query": self.query.spec,
             "group_by": self.group_by,
             "tiers": [tier.severity.value for tier in self.tiers],
         }
+        others = {it.severity: "absent" if it.absent else "missed" for it in self.tiers if it.absent or it.missed}
+        if others:
+            # An alert of a value would never be judged again as one of what is not there.
+            fields["others"] = others
         return json.dumps(fields, sort_keys=True)
 
     def tier(self, severity: Severity) -> Tier | None:

@@ -111,7 +111,10 @@ def _without_trails(world: World, name: str) -> dict[ChunkKey, Chunk | None]:
 
 
 def _moves(before: dict[str, object], rule: Rule) -> dict[Severity, Severity]:
-    """Return which severity became which: as many as went away came, so each took the place of one, in order."""
+    """Return which severity became which: as many as went away came, so each took the place of one, in order.
+
+    None did where the one looks at values, and the other at what is missed or not there at all.
+    """
     tiers = before.get("tiers")
     old = [Severity(tier) for tier in tiers] if isinstance(tiers, list) else []
     new = [tier.severity for tier in rule.tiers]
@@ -120,7 +123,14 @@ def _moves(before: dict[str, object], rule: Rule) -> dict[Severity, Severity]:
     moves = {severity: severity for severity in new}
     if len(went) == len(came):
         moves.update(zip(went, came, strict=True))
-    return moves
+    kinds, others = _kinds(before), _kinds(json.loads(rule.identity))
+    return {was: severity for was, severity in moves.items() if kinds.get(was) == others.get(severity)}
+
+
+def _kinds(identity: dict[str, object]) -> dict[str, str]:
+    """Return what the tiers look at that do not look at values."""
+    others = identity.get("others")
+    return others if isinstance(others, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +203,8 @@ def _renamed(
             groups[part_of(labels, alert.series)].add(group_of(rule, alert.series))
     for group, found in caught.items():
         severity = moves.get(found.caught.severity, found.caught.severity)
+        if severity.worse_than(found.caught.severity):
+            severity = found.caught.severity  # A raise waits for the next breach, which pages.
         named = sorted(groups.get(group, ()))
         yield found, [replace(found.caught, group=each, severity=severity) for each in named]
 
