@@ -28,6 +28,9 @@ from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE = 4
+"""Questions to sources at a time, and answers that are being judged."""
+
 FURTHEST = 86_400.0
 """Seconds: how far back is looked at most, unless the rule's own durations are longer."""
 
@@ -64,6 +67,7 @@ class Backfill:
         self._filling = filling
         self._clock = clock
         self._metrics = metrics
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, rules: Iterable[Rule], edited: Iterable[Rule] = ()) -> None:
@@ -92,15 +96,16 @@ class Backfill:
         for rule in rules:
             # A sample of the past is judged with what the rule keeps of the time before it.
             await self._filling.filled(rule)
-        missed = {rule.name: slots for rule in rules if (slots := self._missed(rule))}
-        if not missed:
-            return
-        asking = [rule for rule in rules if rule.name in missed]
-        history = await self._history(asking, max(missed.values(), key=len))
-        for rule in asking:
-            # Of the sums of floats that the slots are, none is missed for its last digit.
-            since = missed[rule.name][0] - rule.every / 2
-            await self._judge(rule, [each for each in history if each[0] > since])
+        async with self._turns:
+            missed = {rule.name: slots for rule in rules if (slots := self._missed(rule))}
+            if not missed:
+                return
+            asking = [rule for rule in rules if rule.name in missed]
+            history = await self._history(asking, max(missed.values(), key=len))
+            for rule in asking:
+                # Of the sums of floats that the slots are, none is missed for its last digit.
+                since = missed[rule.name][0] - rule.every / 2
+                await self._judge(rule, [each for each in history if each[0] > since])
 
     def _missed(self, rule: Rule) -> Sequence[float]:
         """Return the slots of a rule that are to be judged from history."""

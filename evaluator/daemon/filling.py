@@ -20,13 +20,16 @@ from evaluator.daemon.history import Historian, Outcome, Past
 from evaluator.daemon.ledger import Ledger
 from evaluator.engine.alerts import BLIND_STEPS
 from evaluator.engine.kept import Kept
-from evaluator.engine.rules import Query, Rule
+from evaluator.engine.rules import Query, Rule, RuleSet
 from evaluator.engine.samples import Samples, series_of
 from evaluator.engine.shapes import Keep
 from evaluator.engine.trail import CHUNK
 from evaluator.incidents.changes import Changes, ChunkKey
 
 log = structlog.get_logger(__name__)
+
+AT_ONCE = 2
+"""Questions to sources at a time, and answers that are being kept."""
 
 DAY = 86_400.0
 """Seconds that one question is about at most, unless one bucket is longer."""
@@ -74,6 +77,9 @@ class Filling:
         self._historian = historian
         self._clock = clock
         self._work: dict[Key, _Work] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._indexed = RuleSet()
+        self._index: dict[Key, list[tuple[Rule, Keep]]] = {}
 
     def start(self, rules: Iterable[Rule]) -> None:
         """Fill what these rules lack, now: they are new, were edited, or the daemon has started."""
@@ -96,12 +102,10 @@ class Filling:
         """Look for gaps, and ask again what failed; for ever."""
         while True:
             await asyncio.sleep(TICK)
-            wanted = {(rule.query, keep.width) for rule in self._equipment.rules if rule.judged for keep in rule.keeps}
-            for key in self._work.keys() - wanted:
-                _leave(self._work.pop(key))
-            for key in wanted & self._work.keys():
-                work = self._work[key]
-                if work.task is None and self._clock.monotonic() >= work.due:
+            for key, work in list(self._work.items()):
+                if not self._rules(key):
+                    _leave(self._work.pop(key))
+                elif work.task is None and self._clock.monotonic() >= work.due:
                     self._begin(key, work)
 
     async def stop(self) -> None:
@@ -130,31 +134,34 @@ class Filling:
 
     async def _filled(self, key: Key, work: _Work) -> float:
         """Return how many seconds there are until the next look."""
-        query, width = key
         for first, last in self._lacking(key, work):
-            step = max(math.floor(width * 1000) / 1000, 0.001)
-            # From the middle of a bucket, and in whole milliseconds, which is all that some sources can keep.
-            start = round((first + 0.5) * width, 3)
-            told = await self._historian.ask(query, start, start + (last - first) * width, step)
-            rules = self._rules(key)
-            if not rules:
+            async with self._turns:
+                outcome = await self._asked(key, work, first, last)
+            if not self._rules(key):
                 break
-            if told.outcome is Outcome.NONE:
+            if outcome is Outcome.NONE:
                 return math.inf
-            if told.outcome is Outcome.FAILED:
-                log.warning(
-                    "history is not to be had",
-                    rules=[rule.name for rule, _ in rules],
-                    source=query.source,
-                    error=told.error,
-                )
+            if outcome is Outcome.FAILED:
                 return self._patience(work)
+        work.looked, work.failures = True, 0
+        return LOOK_EVERY
+
+    async def _asked(self, key: Key, work: _Work, first: int, last: int) -> Outcome:
+        """Ask for these buckets, and keep what is answered."""
+        query, width = key
+        # From the middle of a bucket, and in whole milliseconds, which is all that some sources can keep.
+        start, step = round((first + 0.5) * width, 3), max(math.floor(width * 1000) / 1000, 0.001)
+        told = await self._historian.ask(query, start, start + (last - first) * width, step)
+        rules = self._rules(key)
+        if told.outcome is Outcome.FAILED:
+            names = [rule.name for rule, _ in rules]
+            log.warning("history is not to be had", rules=names, source=query.source, error=told.error)
+        elif told.outcome is Outcome.ANSWERED:
             await self._keep(rules, told.past)
             for rule, _ in rules:
                 work.asked[rule.name, _piece(first, width)] = last
             await self._ledger.flush()
-        work.looked, work.failures = True, 0
-        return LOOK_EVERY
+        return told.outcome
 
     def _patience(self, work: _Work) -> float:
         wait = WAITS[min(work.failures, len(WAITS) - 1)]
@@ -163,9 +170,12 @@ class Filling:
 
     def _rules(self, key: Key) -> list[tuple[Rule, Keep]]:
         """Return the rules in force that ask this and keep it in buckets of this width."""
-        query, width = key
-        asking = [rule for rule in self._equipment.rules if rule.judged and rule.query == query]
-        return [(rule, keep) for rule in asking for keep in rule.keeps if keep.width == width]
+        if self._indexed is not self._equipment.rules:
+            self._indexed, self._index = self._equipment.rules, {}
+            for rule in self._indexed:
+                for keep in rule.keeps if rule.judged else ():
+                    self._index.setdefault((rule.query, keep.width), []).append((rule, keep))
+        return self._index.get(key, [])
 
     def _lacking(self, key: Key, work: _Work) -> Iterator[tuple[int, int]]:
         """Yield the first and last bucket of each question, the newest first."""

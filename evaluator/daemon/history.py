@@ -1,6 +1,7 @@
-"""Asks a source for the past of one query: a few questions at a time, bounded, counted, and never failing for weather.
+"""Asks a source for the past of one query: bounded, counted, and never failing for weather.
 
-This module knows one question and its answer. What is lacking, and what comes of it, is known to those who ask.
+This module knows one question and its answer. What is lacking, what comes of it, and how many questions there may be at
+a time is known to those who ask.
 """
 
 import asyncio
@@ -15,9 +16,6 @@ from evaluator.engine.samples import PollFailed, PollResult
 from evaluator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-
-AT_ONCE = 4
-"""Questions to sources at a time."""
 
 TIMEOUT = 30.0
 """Seconds that a source may take for the history of one query."""
@@ -46,18 +44,16 @@ class Told:
 
 
 class Historian:
-    """Asks for the past. Live polls never wait for it: it has places of its own."""
+    """Asks for the past. Live polls never wait for it."""
 
     def __init__(self, equipment: Equipment, metrics: Metrics) -> None:
         """Ask the sources that are open."""
         self._equipment = equipment
         self._metrics = metrics
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, query: Query, start: float, end: float, step: float) -> Told:
         """Return what polls would have answered at `start`, `start + step`, ... up to `end`; it never raises."""
-        async with self._turns:
-            told = await self._ask(query, start, end, step)
+        told = await self._ask(query, start, end, step)
         self._metrics.history_requests.labels(query.source, told.outcome.value).inc()
         return told
 
