@@ -110,7 +110,7 @@ class ConditionReader:
         if written is None:
             return None
         comparison, days = written.compared_to or (Comparison.HOUR_OF_WEEK, None)
-        if days is not None and written.history is not None:
+        if days is not None and written.history not in (None, days):
             hint = "delete `history`: the days say how far back it is looked"
             self.say.at_key((*path, "history"), "`history` and the days of `compared_to` cannot both be", hint)
             return None

@@ -19,6 +19,7 @@ from evaluator.config.positions import Path
 from evaluator.config.problems import Problem
 from evaluator.config.quantities import QuantityReader, limits_of
 from evaluator.engine.rules import Mode, NoData, Rule, Severity, Tier
+from evaluator.engine.units import TIME
 
 
 @dataclass
@@ -159,7 +160,7 @@ class RuleReader:
     def _unit(self) -> str | None:
         """Return what the value is; that of `missed` is a time, whatever the defaults say."""
         unit: str | None = self._say_or_default("unit")
-        return None if self._says("missed") else unit
+        return TIME if self._says("missed") else unit
 
     def _no_data(self) -> NoData:
         """Return what a missing series means, where it is not the very thing that is judged."""

@@ -97,7 +97,9 @@ class Reloader:
     async def reload(self, *, keep_vanished: bool) -> bool:
         """Load, and put in force what can be; return whether that was everything."""
         saved = self._equipment.loaded.files
-        loaded = await asyncio.to_thread(load, self._path, self._environ, saved, keep_vanished=keep_vanished)
+        loaded = await asyncio.to_thread(
+            load, self._path, self._environ, saved, keep_vanished=keep_vanished, now=self._clock.now()
+        )
         errors = [problem for problem in loaded.problems if problem.error]
         for problem in errors:
             log.error("config problem", problem=problem.headline)

@@ -171,7 +171,7 @@ class Daemon:
     async def _assemble(self, first: Settings) -> None:
         saved = await asyncio.to_thread(self.store.load, self.clock.now())
         files = {file.path: file.text for file in saved.files}
-        loaded = await asyncio.to_thread(load, self._path, self._environ, files)
+        loaded = await asyncio.to_thread(load, self._path, self._environ, files, now=self.clock.now())
         if loaded.settings is None or loaded.fatal:
             raise ConfigBrokenError(loaded.problems)
         settings = loaded.settings.model_copy(update={"store": first.store, "instance": first.instance})

@@ -10,6 +10,11 @@ from collections.abc import Callable, Mapping
 from itertools import takewhile
 from types import MappingProxyType
 
+from evaluator.engine.calendar import time_text
+
+TIME = "time"
+"""The unit of rules with `missed`, whose values are seconds since the epoch; nobody writes it."""
+
 UNITS: Mapping[str, str] = MappingProxyType(
     {
         "percent": 'share of a hundred: 93 means 93 %; limits may be written 90 or "90%"',
@@ -219,6 +224,7 @@ def format_value(value: float, unit: str | None) -> str:
         "bytes": _size,
         "bytes_per_second": lambda number: f"{_size(number)}/s",
         "per_second": lambda number: f"{plain(number)}/s",
+        TIME: time_text,
     }
     return writers.get(unit, plain)(value)
 

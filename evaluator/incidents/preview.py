@@ -67,8 +67,8 @@ class Effect:
     """By rule: why nobody can tell."""
 
     def __bool__(self) -> bool:
-        """Return whether the edit touches any rule."""
-        return bool(self.changed or self.removed)
+        """Return whether the edit touches any rule or incident."""
+        return bool(self.changed or self.removed or self.opens or self.raises or self.closes)
 
     def sentence(self) -> str:
         """Return it in one line: `opens 2: ...; closes 1: ...`."""

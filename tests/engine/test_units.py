@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.engine.units import UNITS, format_duration, format_value, parse_duration, parse_quantity, plain
+from evaluator.engine.units import TIME, UNITS, format_duration, format_value, parse_duration, parse_quantity, plain
 
 
 @pytest.mark.parametrize(
@@ -149,3 +149,16 @@ def test_what_is_no_finite_number() -> None:
         parse_quantity("9" * 308 + "GB", "bytes")
     for value in (math.inf, -math.inf):
         assert format_duration(value) == format_value(value, None) == plain(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1_795_681_455.0, "2026-11-26 08:24:15 UTC"),
+        (0.0, "1970-01-01 00:00:00 UTC"),
+        (math.nan, "NaN"),
+        (1e300, "1e+300"),
+    ],
+)
+def test_the_value_of_a_rule_on_missed_runs_is_a_time(value, text) -> None:
+    assert format_value(value, TIME) == text
