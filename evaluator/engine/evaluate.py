@@ -205,7 +205,8 @@ class _Sighted:
                 track, cause = self._track(tier, NOBODY), Cause.JUDGED
                 if track.alert.edited and is_empty(self.samples, track.alert):
                     cause = Cause.EDITED
-                    track.alert = replace(ended(track.alert, self.now, SENTENCES[cause]), absent=0.0)
+                    # What was counted was about another question; this answer is the first without a sample.
+                    track.alert = replace(ended(track.alert, self.now, SENTENCES[cause]), absent=self.rule.every)
                 else:
                     track.alert = replace(track.alert, edited=False)
                     track.judge_absent(worse=worse)
