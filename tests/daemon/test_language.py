@@ -152,6 +152,32 @@ def test_what_is_unusual_is_learned_from_history_at_once(house: House, pagerduty
         assert again.metric("history_requests_total", source="metrics", outcome="answered") <= 3
 
 
+def test_an_edit_of_the_query_drops_what_was_kept_and_fetches_it_anew(
+    house: House, metrics: Metrics, pagerduty: PagerDuty
+) -> None:
+    metrics.past = lambda query, _at: {"old": 100.0, "new": 7.0}.get(query)
+    metrics["old"], metrics["new"] = 100.0, 7.0
+    unusual = '{ by = "6 mad", compared_to = "last 2 days", direction = "both", learn = "1d" }'
+
+    def kept() -> set[float]:
+        with open_store(house.store_url, read_only=True) as store:
+            chunks = store.load(time.time()).chunks
+        return {value for chunk in chunks.values() for value in chunk if math.isfinite(value)}
+
+    house.rule(rule("odd", "old", unusual=unusual).replace("above = 10\n", ""))
+    daemon = house.run()
+    until(lambda: kept() == {100.0})
+    house.rule(rule("odd", "new", unusual=unusual).replace("above = 10\n", ""))
+    until(lambda: kept() == {7.0})
+    until(lambda: daemon.metric("kept_chunks", rule="odd") >= 2)
+    metrics["new"] = 9.0
+    (incident,) = until(pagerduty.open_incidents)
+    assert "the usual 7" in summary(incident)
+    house.rule("")
+    until(lambda: not kept())
+    until(lambda: not incident.open)
+
+
 def test_a_rule_speaks_only_while_a_second_source_says_so(
     house: House, pagerduty: PagerDuty, metrics: Metrics, queue: Queue
 ) -> None:

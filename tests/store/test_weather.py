@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from evaluator.incidents.changes import Saved
+from evaluator.engine.trail import CHUNK
+from evaluator.incidents.changes import Changes, ChunkKey, Saved
 from evaluator.store.errors import CommitFailed, Reason, StoreUnavailable
 from evaluator.store.store import Store, open_store
-from tests.store.rows import KEY, NOW, a_delivery, an_alert, an_event, an_incident, changes
+from tests.store.rows import KEY, NOW, a_chunk, a_delivery, an_alert, an_event, an_incident, changes
 
 VERSION = "evaluator_revision"
 WRITER = Path(__file__).with_name("writer.py")
@@ -52,6 +53,7 @@ def test_a_kill_at_any_moment_leaves_whole_commits(url: str) -> None:
         with open_store(url, instance="after") as store:
             saved = store.load(NOW)
             found = store.incident(saved.incidents[0].id)
+            turned = store.transitions("up", limit=10_000)
         assert found is not None
         number = int(found[0].value or 0)
         assert number in {last, last + 1}
@@ -60,6 +62,9 @@ def test_a_kill_at_any_moment_leaves_whole_commits(url: str) -> None:
         assert [delivery.attempts for delivery in saved.deliveries] == [number]
         assert [kept.absent for kept in saved.series] == [number]
         assert [kept.at for kept in saved.judged] == [number]
+        assert [silence.ends_at for silence in saved.silences] == [NOW + number]
+        assert [chunk[0] for chunk in saved.chunks.values()] == [number] * 3
+        assert [row.at for row in turned] == [float(line) for line in range(number, 0, -1)]
         assert [event.text for event in found[1]] == [str(line) for line in range(1, number + 1)]
 
 
@@ -71,6 +76,18 @@ def test_ten_thousand_alerts_are_committed_and_loaded_in_time(store: Store) -> N
     assert len(store.load(NOW).alerts) == 10_000
     # About 0.8 s on two slow cores; what must not happen is a round trip or a flush for each row.
     assert time.perf_counter() - begin < 10
+
+
+def test_two_million_kept_samples_are_committed_and_loaded_in_time(store: Store) -> None:
+    chunk = a_chunk(*(0.1 * number for number in range(CHUNK)))
+    keys = [
+        ChunkKey("cpu", 300.0, (("host", f"web-{series}"),), number) for series in range(244) for number in range(32)
+    ]
+    begin = time.perf_counter()
+    store.commit(Changes(chunks=dict.fromkeys(keys, chunk)))
+    assert store.load(NOW).chunks == dict.fromkeys(keys, chunk)
+    # About 3 s on two slow cores; a start waits for it.
+    assert time.perf_counter() - begin < 15
 
 
 def test_readers_are_not_held_up_by_the_writer(store: Store) -> None:
