@@ -10,13 +10,14 @@ from evaluator.engine.absence import NOBODY, absent_finding
 from evaluator.engine.alerts import Alert, Finding, Looked, State, Verdict, advance
 from evaluator.engine.conditions import verdict_from
 from evaluator.engine.gate import Gate, gated, noted
+from evaluator.engine.look import Look
 from evaluator.engine.missing import Missing, is_missing, missing_after, missing_verdict
 from evaluator.engine.reasons import missed_text, reason_of, seen_text
 from evaluator.engine.rows import Reading
 from evaluator.engine.rules import NoDataPolicy, Rule, Tier
 from evaluator.engine.samples import Samples, Series
 from evaluator.engine.sight import Sight
-from evaluator.engine.window import amended, count_of, push, remembers, window_size, windowed_verdict
+from evaluator.engine.window import Window, amended, count_of, push, remembers, window_size, windowed_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Track:
     """Where the value alone does not say what is wrong."""
     newer: list[Reading] | None = None
     """Its samples that have not been judged yet, oldest first; `None`: it ended before any was."""
+    gate: Look | None = None
+    """Whether `only_if` holds, where there is one."""
     finding: Finding | None = None
     """The last thing that was found out."""
 
@@ -63,7 +66,7 @@ class Track:
         """Judge a new sample. `worse`: a worse tier of the same series is firing or recovering."""
         (value, timestamp), step = reading, self.answer.rule.step
         at = self.answer.now if timestamp is None else timestamp
-        window = push(self.alert.window, self.tier, value, at, step) if window_size(self.tier) else ()
+        window = self._window(value, at)
         if window != self.alert.window or timestamp != self.alert.sample_at:
             self.alert = replace(self.alert, window=window, sample_at=timestamp)
         holds = None if self.sight is None else self.sight.holds
@@ -113,10 +116,22 @@ class Track:
         """Return what was seen of the alert."""
         return looked(self.alert, self.finding, self.answer.now)
 
+    def _window(self, value: float, at: float) -> Window:
+        """Return the window with a new sample. One that is not to be judged is never among the last ones."""
+        if not window_size(self.tier):
+            return ()
+        if self.gate is not None and not self.gate.holds:
+            return self.alert.window
+        return push(self.alert.window, self.tier, value, at, self.answer.rule.step)
+
     def _with_late_samples(self, readings: list[Reading]) -> Alert:
         """Return the alert with its window as it is known now: samples may come late, and change."""
         mark = self.alert.sample_at
         late = [(at, value) for value, at in readings if mark is not None and at is not None and at <= mark]
+        if self.answer.gate is not None:
+            # Whether it held at the time of a sample that was passed over is not known.
+            judged = {at for at, _ in self.alert.window}
+            late = [(at, value) for at, value in late if at in judged]
         if not late:
             return self.alert
         return replace(self.alert, window=amended(self.alert.window, self.tier, late, self.answer.rule.step))
@@ -139,13 +154,13 @@ class Track:
 
     def _ask_gate(self) -> None:
         if self.answer.gate is not None:
-            look = self.answer.gate.look(self.alert.series)
-            self.alert = noted(self.alert, look, self.answer.rule.step, self.answer.now)
+            self.gate = self.answer.gate.look(self.alert.series)
+            self.alert = noted(self.alert, self.gate, self.answer.rule.step, self.answer.now)
 
     def _advance(self, finding: Finding) -> None:
         before, rule = self.alert, self.answer.rule
-        if self.answer.gate is not None:
-            finding = gated(before, self.answer.gate.look(before.series), finding)
+        if self.gate is not None:
+            finding = gated(before, self.gate, finding)
         if finding.verdict is Verdict.CLEAR and before.active:
             finding = replace(finding, hold=self.answer.hold(before.series))
         self.finding = finding

@@ -205,6 +205,30 @@ def test_dated_samples_that_are_told_again_still_count_as_looks_at_the_gate() ->
     assert story.state() is Q
 
 
+def test_samples_that_came_while_it_did_not_hold_are_not_among_the_last_ones() -> None:
+    story = play(tier(datapoints="3 of 5"))
+    for now in (0, 60, 120):
+        story.look(now, rows(HI), IDLE)
+    story.look(180, rows(HI), None)
+    story.look(240, rows(HI), BUSY)
+    assert (story.state(), story.alert().window) == (Q, ((240.0, HI),))
+    story.look(300, rows(LO), IDLE)
+    story.look(360, rows(HI), BUSY)
+    assert story.alert().window == ((240.0, HI), (360.0, HI))
+    story.look(420, rows(HI), BUSY)
+    assert story.state() is F
+
+
+def test_dated_samples_that_were_passed_over_are_not_let_in_as_late_ones() -> None:
+    story = play(tier(datapoints="2 of 3"), query=Query("cloudwatch", "{}", step=60.0))
+    story.look(60, rows(HI, at=[60.0]), BUSY)
+    story.look(120, rows(HI, HI, at=[60.0, 120.0]), IDLE)
+    story.look(180, rows(LO, HI, HI, at=[60.0, 120.0, 180.0]), BUSY)
+    assert (story.state(), story.alert().window) == (Q, ((60.0, LO), (180.0, HI)))
+    story.look(240, rows(HI, HI, HI, at=[120.0, 180.0, 240.0]), BUSY)
+    assert story.state() is F
+
+
 def test_absence_may_have_a_gate_too() -> None:
     story = Play(rule(Tier(tier().severity, None, absent=True), only_if=TRAFFIC))
     for now in range(0, 600, MINUTE):
