@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from sys import intern
 
 from evaluator.daemon.nearest import nearest_rows
 from evaluator.engine.alerts import AlertKey, Looked, State, Verdict
@@ -177,9 +178,10 @@ def _unlooked(rule: Rule, result: PollResult, looked: Collection[Looked]) -> tup
 
 def _told(rule: Rule, world: World) -> dict[Series, str]:
     """Return what has become of the groups of a rule: their incidents."""
-    told = {incident.group: _incident_text(incident) for incident in world.open_incidents(rule.name)}
+    # Thousands of evaluations say the same of an incident: one text serves them all.
+    told = {incident.group: intern(_incident_text(incident)) for incident in world.open_incidents(rule.name)}
     for group, storm in world.index.caught(rule.name).items():
-        told[group] = f"part of the storm of {storm.service}, incident {storm.storm}"
+        told[group] = intern(f"part of the storm of {storm.service}, incident {storm.storm}")
     return told
 
 
