@@ -20,6 +20,7 @@ from evaluator.incidents.judge import judge
 from evaluator.incidents.obey import obey
 from evaluator.incidents.outbox import claim, lane_of, next_due, settled
 from evaluator.incidents.routing import CONSOLE, Routes, Target
+from evaluator.incidents.silencing import overdue
 from evaluator.incidents.world import World
 from tests.story.model import Answer
 from tests.story.surroundings import PagerDuty, Rows, Store
@@ -130,8 +131,15 @@ class Installation:
     def obey(self, command: Command) -> None:
         """Carry out what somebody asks for."""
         self.commit(
-            obey(self.world, command, Circumstances(command.at, self.routes, INSTANCE, self.new_id)), command.at
+            obey(self.world, command, Circumstances(command.at, self.routes, INSTANCE, self.new_id), self.rules),
+            command.at,
         )
+
+    def keep_house(self, now: float) -> None:
+        """Do what is done now and then: end the silences whose time is over."""
+        changes = overdue(self.world, now)
+        if changes:
+            self.commit(changes, now)
 
     # What goes out.
 

@@ -134,7 +134,7 @@ class Ledger:
                 counting.setdefault(group, []).append((severity, series))
         self.close_quiet(rule, slot, active, reasons)
         self.leave_storms(rule.name, slot, set(active), "recovered")
-        for group, found in sorted(counting.items(), key=lambda it: min(it[1])):
+        for group, found in sorted(counting.items()):
             self.tell(rule, slot, group, min(found)[0])
         for group, members in active.items():
             for place in self.places(rule.name, group):
@@ -276,6 +276,12 @@ class Ledger:
         for silence in self.silences:
             silence.over = silence.over or silence.name == name
 
+    def pass_time(self, now: float, alerts: Mapping[Key, ModelAlert]) -> None:
+        """End what the time ends, for good, and the silences whose alert is no more."""
+        for silence in self.silences:
+            gone = silence.with_alert and silence.matched and not self.is_on(silence, alerts)
+            silence.over = silence.over or now >= silence.end or gone
+
     def end_silences(self, slot: float, alerts: Mapping[Key, ModelAlert]) -> None:
         """After an evaluation: end the silences whose alert is over."""
         for silence in self.silences:
@@ -315,6 +321,28 @@ class Ledger:
             taken.add(groups[0])
             # An edit may lower it at once; a raise waits for the next breach.
             incident.severity = max(incident.severity, becomes.get(incident.severity, incident.severity))
+        for storm in self.still_open(STORM):
+            self.move_caught(storm, old, new, becomes, alerts)
+            if not storm.caught:
+                close(storm, "recovered|edited", now)
+
+    def move_caught(
+        self,
+        storm: ModelIncident,
+        old: Rule,
+        new: Rule,
+        becomes: Mapping[Severity, Severity],
+        alerts: Mapping[Key, ModelAlert],
+    ) -> None:
+        """Let what a storm has caught follow all of its alerts, but for those in an incident of their own."""
+        taken = {it.group for it in self.still_open(new.name)}
+        mine = [key for key in storm.caught if key[0] == new.name]
+        for catch, (_, group) in [(storm.caught.pop(key), key) for key in mine]:
+            catch.severity = max(catch.severity, becomes.get(catch.severity, catch.severity))
+            for each in self.new_groups(old, new, group, alerts, taken):
+                before = storm.caught.get((new.name, each), catch)
+                worst = min(catch.severity, before.severity)
+                storm.caught[new.name, each] = Catch(worst, catch.at, set(catch.members), catch.known_at)
 
     def new_groups(
         self, old: Rule, new: Rule, group: Series, alerts: Mapping[Key, ModelAlert], taken: set[Series]

@@ -60,7 +60,8 @@ def is_unusual(unusual: Unusual, width: float, kept: Kept, value: float, at: flo
     """Return whether a value is far from the comparable ones; `None`: still learning."""
     own = at // width * width
     like = [was for time, was in kept.items() if time < own and comparable(unusual, time, at)]
-    if at - min(kept, default=at) < unusual.learn or len(like) < FEWEST:
+    first = min([time for time in kept if time >= at - unusual.history - HALF_AN_HOUR], default=at)
+    if at - first < unusual.learn or len(like) < FEWEST:
         return None
     middle = median(like)
     scale = median([abs(was - middle) for was in like])

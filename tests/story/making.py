@@ -304,7 +304,7 @@ CLOSE_EDITS = ("query", "group_by", "mode", "remove", "every")
 """What may be edited where samples come late: whether another limit judges an old late sample anew is not said."""
 EDITS = (
     *("limits", "limits", "tiers", "severity", "all", "only_if", "active", "windows", "inhibited_by", "flapping"),
-    *("storm", "service", "for"),
+    *("storm", "service", "for", "kind"),
     *CLOSE_EDITS,
 )
 
@@ -331,6 +331,10 @@ def changed(dice: Dice, old: Rule, kind: str, given: Setting) -> Rule:
         case "limits":
             tiers = tuple(tier(dice, it.severity, old.name, old.step, given) for it in old.tiers)
             return replace(old, tiers=tiers)
+        case "kind":
+            given.kinds[old.name] = dice.pick(("values", "missed", "absent"))
+            tiers = tuple(tier(dice, it.severity, old.name, old.step, given) for it in old.tiers)
+            return replace(old, tiers=tiers, no_data=NoData())
         case "for":
             lasts = dice.pick(LASTS) * given.slow
             return replace(old, tiers=tuple(it if it.datapoints else replace(it, for_=lasts) for it in old.tiers))

@@ -21,6 +21,7 @@ from tests.story.verdicts import (
     ModelAlert,
     Past,
     group_of,
+    kind_of,
     longest,
     question,
     step_alert,
@@ -58,8 +59,10 @@ class Memory:
     """Seconds of good answers without it since it was last in one."""
     windows: dict[Severity, list[tuple[float, float]]] = field(default_factory=dict)
     """The last known samples of it, as (time, value), for each tier that looks at more than one."""
+    told: bool = True
+    """Whether it was in the last good answer, where that is the question ..."""
     success: float | None = None
-    """What it was last told to have succeeded at, where that is the question."""
+    """... and what it was last told to have succeeded at."""
 
 
 @dataclass
@@ -150,7 +153,7 @@ class Model:
             if new is None:
                 continue
             self.drop_trails(old, new)
-            if (old.query.source, old.query.spec, *identity(old)) != (new.query.source, new.query.spec, *identity(new)):
+            if question(old) != question(new):
                 self.since[name] = now
             if new.mode is Mode.SHADOW:
                 self.ledger.end_rule(name, "shadow", now)
@@ -176,6 +179,13 @@ class Model:
         becomes = {severity: severity for severity in is_now}
         if len(went) == len(came):
             becomes |= dict(zip(went, came, strict=True))
+        other_kind = kind_of(old) != kind_of(new)
+        if other_kind:
+            # What was judged by its values cannot go on as what is missed, nor the other way round.
+            becomes = {}
+            self.memory = {key: kept for key, kept in self.memory.items() if key[0] != new.name}
+            self.newest = {key: at for key, at in self.newest.items() if key[0] != new.name}
+            self.seen.discard(new.name)
         before = {key: alert for key, alert in self.alerts.items() if key[0] == new.name}
         for key in before:
             del self.alerts[key]
@@ -183,7 +193,7 @@ class Model:
             if severity in becomes:
                 self.alerts[name, becomes[severity], series] = alert
         asks_anew = (old.query.source, old.query.spec) != (new.query.source, new.query.spec)
-        if asks_anew or old.group_by != new.group_by or len(went) != len(came):
+        if asks_anew or old.group_by != new.group_by or len(went) != len(came) or other_kind:
             # A severity that only has another name moves with all that it has; else the first good answer decides.
             self.edited.add(new.name)
         for memory in [memory for (name, _), memory in self.memory.items() if name == new.name]:
@@ -222,6 +232,10 @@ class Model:
     def unsilence(self, name: str) -> None:
         """End a silence early."""
         self.ledger.unsilence(name)
+
+    def pass_time(self, now: float) -> None:
+        """End what the time ends."""
+        self.ledger.pass_time(now, self.alerts)
 
     def judge(
         self, name: str, slot: float, answer: Answer | None, *, gate: Answer | None = None, live: bool = True
@@ -315,6 +329,8 @@ class Model:
                 self.memory.setdefault((rule.name, series), Memory()).success = value
         if not values and rule.name not in self.seen:
             self.memory.setdefault((rule.name, NOBODY), Memory())
+        for series in self.known(rule.name):
+            self.memory[rule.name, series].told = series in values
         for series in sorted({*self.known(rule.name), *values}):
             past = Past(rule, series, self.kept, self.since[rule.name])
             if math.isnan(values.get(series, 0.0)):
@@ -343,7 +359,8 @@ class Model:
         rows = [row for row in look.answer.rows if row.series == series]
         past = Past(rule, series, self.kept, self.since[rule.name])
         missed = rule.no_data.policy is NoDataPolicy.BREACH
-        if rows[0].at is not None and (rule.name, series) not in self.newest and not missed:
+        unknown = (rule.name, series) not in self.newest and self.is_quiet(rule.name, series)
+        if rows[0].at is not None and unknown and not missed:
             known = [(row.value, row.at) for row in rows if row.at is not None and not math.isnan(row.value)]
             if not any(past.holds(tier, value, at) for value, at in known for tier in rule.tiers):
                 return  # What was never beyond a limit is not remembered: its late samples are as new as any.
@@ -414,8 +431,8 @@ class Model:
                 said = "clear"
         elif look.only_if(series) != "does not":
             for alert in [it for key, it in self.alerts.items() if key[::2] == (rule.name, series)]:
-                # What is told again says nothing new; what is not told of is not known.
-                alert.said = alert.said if series in {row.series for row in look.answer.rows} else "unknown"
+                # What is told with its time says nothing new until it is missing; what else is not told of is unknown.
+                alert.said = alert.said if (rule.name, series) in self.newest else "unknown"
                 alert.unmet = [] if look.only_if(series) == "holds" else alert.unmet
             return
         self.step_series(look, series, {tier.severity: said for tier in rule.tiers}, look.slot)
@@ -431,11 +448,11 @@ class Model:
         """Forget the alerts of a group of which nothing is known now, with their samples."""
         rule = self.rules[name]
         for key in [key for key in self.alerts if key[0] == name and group_of(rule, key[2]) == group]:
-            if self.alerts[key].said != "unknown":
-                continue
-            del self.alerts[key]
             _, severity, series = key
             memory = self.memory.get((name, series), Memory())
+            if self.alerts[key].said != "unknown" and memory.told:
+                continue
+            del self.alerts[key]
             memory.windows.pop(severity, None)
             if not any(it[0] == name and it[2] == series for it in self.alerts):
                 self.newest.pop((name, series), None)
@@ -461,6 +478,8 @@ class Model:
         """
         name = look.rule.name
         present, gone = {row.series for row in look.answer.rows}, set(look.answer.gone)
+        if present and look.rule.tiers[0].absent:
+            present.add(NOBODY)
         severities = {tier.severity for tier in look.rule.tiers}
         for key in [key for key in self.alerts if key[0] == name]:
             ends = key[1] not in severities or key[2] not in present
@@ -488,8 +507,3 @@ class Model:
             look.breaching.discard((tier.severity, series))
             if said == "breach":
                 look.breaching.add((tier.severity, series))
-
-
-def identity(rule: Rule) -> tuple[object, ...]:
-    """Return what else makes a rule another one."""
-    return (rule.group_by, [tier.severity for tier in rule.tiers])

@@ -118,6 +118,8 @@ class Play:
     def deliver(self) -> None:
         """Let the dispatcher work; where it is killed, the model starts anew too."""
         self.latest = max(self.latest, self.now)
+        self.real.keep_house(self.now)
+        self.model.pass_time(self.now)
         if self.real.deliver(self.now):
             self.model.restart()
 

@@ -173,4 +173,12 @@ def group_of(rule: Rule, series: Series) -> Series:
 
 def question(rule: Rule) -> object:
     """Return what an edit must not touch if the alerts are to go on without a look at the first good answer."""
-    return (rule.query, rule.group_by, [tier.severity for tier in rule.tiers])
+    query = (rule.query.source, rule.query.spec)
+    return (query, rule.group_by, [tier.severity for tier in rule.tiers], kind_of(rule))
+
+
+def kind_of(rule: Rule) -> str:
+    """Return what a rule looks at: values, the last success, or whether there is anything at all."""
+    if rule.tiers[0].absent:
+        return "absent"
+    return "values" if rule.tiers[0].missed is None else "missed"
