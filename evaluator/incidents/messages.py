@@ -3,6 +3,7 @@
 This module words. It never decides whether anything is sent.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -49,7 +50,7 @@ def worst_of(rule: Rule, alerts: Sequence[Alert]) -> Worst | None:
     if tier is None:
         return None
     candidates = [alert for alert in firing if alert.severity is severity]
-    row = nearest_row(tier.limit, [float("nan") if alert.value is None else alert.value for alert in candidates])
+    row = nearest_row(tier.limit, [math.nan if alert.value is None else alert.value for alert in candidates])
     return Worst(candidates[row or 0], tier)
 
 
