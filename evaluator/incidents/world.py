@@ -4,6 +4,7 @@ This module knows the rows and finds them quickly. It decides nothing: `judge` a
 takes them in, and the same `Changes` go to the store.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -212,6 +213,6 @@ def _finished(delivery: Delivery) -> bool:
 def _woken(delivery: Delivery, now: float) -> Delivery:
     if delivery.claimed:
         delivery = replace(delivery, claimed=False, told=True)
-    if now + LONGEST_WAIT < delivery.due_at < float("inf"):
+    if now + LONGEST_WAIT < delivery.due_at < math.inf:
         delivery = replace(delivery, due_at=now)
     return delivery
