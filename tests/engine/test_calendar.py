@@ -109,6 +109,8 @@ def test_hours_that_a_day_has_twice_begin_twice() -> None:
         ("America/Sao_Paulo", "00:30", "2018-11-04", "01:00"),
         ("America/Havana", "00:10", "2026-03-08", "01:00"),
         ("Asia/Beirut", "00:45", "2026-03-29", "01:00"),
+        ("America/Caracas", "02:45", "2016-05-01", "03:00"),
+        ("Antarctica/Troll", "02:00", "2026-03-29", "03:00"),
     ],
 )
 def test_clocks_that_jump_into_the_hours_begin_them(timezone, start, day, begins) -> None:
@@ -122,6 +124,7 @@ def test_clocks_that_are_put_back_to_yesterday_begin_yesterdays_hours_and_times_
     now = at("2010-11-07 00:00:30", there)
     again = at("2010-11-06 23:30", there, fold=1)
     assert hours("Sat", "23:30", "23:40", there).next_begin(now) == again
+    assert hours("Sat", "22:30", "23:20", there).next_begin(now) == at("2010-11-06 23:01", there, fold=1)
     assert next_due("*/30 23 * * *", there, now) == again
     assert last_due("*/30 23 * * *", there, again + 60.0) == again
 

@@ -109,9 +109,9 @@ def test_a_time_that_floats_put_between_two_buckets_is_in_the_one_that_its_look_
 
 def test_a_span_may_begin_and_end_where_a_bucket_does_though_floats_divide_into_more_than_its_number() -> None:
     assert 3 * 0.1 / 0.1 > 3
-    trail = trail_of([(0.35, 1.0)], 0.1)
+    trail = trail_of([(0.25, 9.0), (0.35, 1.0)], 0.1)
     assert list(points(trail, 0.1, 3 * 0.1, 1.0)) == [(3 * 0.1, 1.0)]
-    assert list(points(trail, 0.1, 0.0, 3 * 0.1)) == []
+    assert list(points(trail, 0.1, 0.0, 3 * 0.1)) == [(2 * 0.1, 9.0)]
     assert list(points(trail, 0.1, 3 * 0.1 + 0.001, 1.0)) == []
 
 
