@@ -326,6 +326,23 @@ def test_a_renamed_severity_moves_what_was_caught() -> None:
     assert storm_of(story).severity is Severity.P1
 
 
+def test_a_severity_that_an_edit_makes_worse_raises_what_was_caught_at_its_next_breach() -> None:
+    story = Story.of(stormy())
+    story.look(60, many(5))
+    story.edit(90, stormy(tiers=(tier(Severity.P0),)))
+    assert {each.severity for each in storm_of(story).caught} == {Severity.P1}
+    story.look(120, many(5))
+    assert storm_of(story).severity is Severity.P0
+
+
+def test_what_is_pending_when_group_by_is_edited_is_not_caught() -> None:
+    story = Story.of(stormy(tiers=(tier(Severity.P1, 97), tier(Severity.P2, 90, for_=600.0))))
+    story.look(60, many(5, 99.0))
+    story.look(61, Samples([{"host": f"h{number:02d}"} for number in range(6)], [99.0] * 5 + [HI]))
+    story.edit(90, stormy(group_by=("host", "zone"), tiers=(tier(Severity.P1, 97), tier(Severity.P2, 90, for_=600.0))))
+    assert len(storm_of(story).caught) == 2
+
+
 def test_a_removed_tier_takes_what_it_had_out_of_the_storm() -> None:
     story = Story.of(stormy(tiers=(tier(Severity.P1, 90), tier(Severity.P2, 97))))
     story.look(60, many(5))
