@@ -181,6 +181,13 @@ def test_a_series_that_is_not_in_the_answer_is_judged_by_its_last_success() -> N
     assert story.alert().absent == 0.0
 
 
+def test_of_two_last_successes_of_one_series_the_earlier_one_counts() -> None:
+    for values in ((-5.0, 100.0), (100.0, -5.0)):
+        story = nightly()
+        story.look(0, rows(*values))
+        assert story.alert().value == -5.0
+
+
 def test_a_weekly_job_is_not_forgotten_in_between() -> None:
     story = Play(rule(Tier(Severity.P1, None, missed=Missed("0 2 * * 1", "UTC")), every=HOUR))
     story.look(0, rows(-5.0))
