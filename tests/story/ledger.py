@@ -30,8 +30,8 @@ class Catch:
 
     severity: Severity
     at: float
-    members: set[Series]
-    known_at: float
+    known: dict[Series, float] = field(default_factory=dict)
+    """What fires in it, or recovers, with when that was last known."""
 
 
 @dataclass
@@ -118,14 +118,14 @@ class Ledger:
         """Open, raise and close what this evaluation opens, raises and closes."""
         active: dict[Series, set[Series]] = {}
         counting: dict[Series, list[tuple[Severity, Series]]] = {}
-        known: dict[Series, float] = {}
+        known: dict[Series, dict[Series, float]] = {}
         for (name, severity, series), alert in alerts.items():
             if name != rule.name or alert.state not in ACTIVE:
                 continue
             group = group_of(rule, series)
             active.setdefault(group, set()).add(series)
-            if alert.said != "unknown":
-                known[group] = max(alert.known, known.get(group, alert.known))
+            known.setdefault(group, {})
+            known[group][series] = max(alert.known, known[group].get(series, alert.known))
             if (
                 alert.state == "firing"
                 and (severity, series) in breaching
@@ -137,15 +137,14 @@ class Ledger:
         for group, found in sorted(counting.items()):
             self.tell(rule, slot, group, min(found)[0])
         for group, members in active.items():
-            for place in self.places(rule.name, group):
-                joining = {series for _, series in counting.get(group, [])}
-                place.members = (place.members | joining) & members
-                place.known_at = known.get(group, place.known_at)
-
-    def places(self, rule: str, group: Series) -> list[ModelIncident | Catch]:
-        """Return the open incident, or the place in an open storm, that a group has."""
-        found: list[ModelIncident | Catch] = [it for it in self.still_open(rule) if it.group == group]
-        return found + [it.caught[rule, group] for it in self.still_open(STORM) if (rule, group) in it.caught]
+            for incident in self.still_open(rule.name):
+                if incident.group == group:
+                    joining = {series for _, series in counting.get(group, [])}
+                    incident.members = (incident.members | joining) & members
+                    incident.known_at = max(known[group].values())
+            for storm in self.still_open(STORM):
+                if (rule.name, group) in storm.caught:
+                    storm.caught[rule.name, group].known = known[group]
 
     def close_quiet(
         self, rule: Rule, slot: float, active: Mapping[Series, set[Series]], reasons: Mapping[Series, str]
@@ -186,7 +185,7 @@ class Ledger:
         if not storms:
             storms = [self.open(STORM, (("service", rule.service),), rule.service, worst, slot)]
         storms[0].severity = min(storms[0].severity, worst)
-        storms[0].caught[rule.name, group] = Catch(worst, slot, set(), slot)
+        storms[0].caught[rule.name, group] = Catch(worst, slot)
 
     def open(self, rule: str, group: Series, service: str, severity: Severity, slot: float) -> ModelIncident:
         """Open one incident."""
@@ -236,22 +235,22 @@ class Ledger:
         return found
 
     def inhibits(self, parent: str, series: Series, slot: float) -> bool:
-        """Return whether an incident of a parent is reason enough to be still."""
+        """Return whether an incident of a parent is reason enough to be still, or its part of a storm."""
         rule = self.rules.get(parent)
-        fresh = 3 * rule.step + rule.lag if rule is not None else 0.0
+        oldest = slot - (3 * rule.step + rule.lag if rule is not None else 0.0)
         for incident in self.incidents:
-            storm = incident.rule == STORM
-            for (name, group), place in (
-                incident.caught.items() if storm else [((incident.rule, incident.group), incident)]
-            ):
-                if name != parent or ((STORM, incident.group) if storm else (name, group)) in self.untold:
-                    continue
-                if not any(agree(member, series) for member in place.members):
-                    continue
-                if incident.ended is None and slot - place.known_at <= fresh:
-                    return True
-                if incident.ended is not None and slot - incident.closed_at < AFTERWARDS:
-                    return True
+            if (incident.rule, incident.group) in self.untold:
+                continue
+            parts = [(group, catch) for (name, group), catch in incident.caught.items() if name == parent]
+            if incident.ended is not None:
+                members = incident.members if incident.rule == parent else {group for group, _ in parts}
+                fresh = 0 <= slot - incident.closed_at < AFTERWARDS
+            elif incident.rule == parent:
+                members, fresh = incident.members, incident.known_at >= oldest
+            else:
+                members, fresh = {it for _, part in parts for it, known in part.known.items() if known >= oldest}, True
+            if fresh and any(agree(member, series) for member in members):
+                return True
         return False
 
     def must_wait(self, parent: str, alert: ModelAlert, slot: float) -> bool:
@@ -342,7 +341,7 @@ class Ledger:
             for each in self.new_groups(old, new, group, alerts, taken):
                 before = storm.caught.get((new.name, each), catch)
                 worst = min(catch.severity, before.severity)
-                storm.caught[new.name, each] = Catch(worst, catch.at, set(catch.members), catch.known_at)
+                storm.caught[new.name, each] = Catch(worst, catch.at, {**before.known, **catch.known})
 
     def new_groups(
         self, old: Rule, new: Rule, group: Series, alerts: Mapping[Key, ModelAlert], taken: set[Series]

@@ -487,6 +487,9 @@ class Model:
                 look.reasons[key[2]] = "edited|gone" if key[2] in gone else "edited"
         for series in self.known(name) - present:
             del self.memory[name, series]
+        if look.rule.no_data.policy is not NoDataPolicy.HOLD:
+            for series in self.known(name):
+                self.memory[name, series].missed = 0.0  # What must be missed is what this answer has.
 
     def step_series(self, look: Look, series: Series, verdicts: Mapping[Severity, str], time: float) -> None:
         """Move the alerts of one series, the worst tier first."""
