@@ -6,7 +6,7 @@ from evaluator.engine.alerts import State
 from evaluator.engine.damping import Flapping
 from evaluator.engine.rules import Recover
 from evaluator.incidents.flapping import hold_of
-from tests.stories import HI, LO, WEB, Story, labels, rule, tier
+from tests.stories import HI, LO, WEB, Story, answer, labels, rule, tier
 
 NERVOUS = Flapping(opens=3, within=3600.0, hold=900.0)
 SENTENCE = "opened 3 times within 1h: from now on it ends only when clear has lasted 15m"
@@ -97,8 +97,8 @@ def test_groups_flap_each_for_itself() -> None:
 def test_series_of_one_group_flap_together() -> None:
     story = Story.of(rule(flapping=NERVOUS, group_by=()))
     for number, now in enumerate(range(0, 360, 120)):
-        story.look(now, **{f"web_{number}": HI})
-        story.look(now + 60, **{f"web_{number}": LO})
+        story.look(now, answer(**{f"web_{number}": HI}))
+        story.look(now + 60, answer(**{f"web_{number}": LO}))
     assert story.open[0].flapping
     assert hold_of(story.world, story.rules["cpu"], 360)(WEB) == 900
 

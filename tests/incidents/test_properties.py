@@ -66,6 +66,8 @@ def deed(draw, now: float, story: Story, number: int) -> None:
             story.deliver(now)
         case "time":
             story.take(overdue(story.world, now))
+        case _:
+            pass
 
 
 def result_of(answer: PollFailed | dict[str, float | None]) -> PollResult:
