@@ -1,4 +1,4 @@
-"""`only_if`, joined with series: which rows are about which series, and what becomes of a verdict where it does not hold."""
+"""`only_if`, joined with series: which rows are about which, and what becomes of a verdict where it does not hold."""
 
 import math
 from dataclasses import replace
