@@ -22,6 +22,7 @@ service  = "shop"
 query    = { measure = "queue_depth", queue = ["fast", "slow"] }
 P1       = { above = 20 }
 P2       = { above = 5 }
+flapping = false
 """
 KILLS = 15
 
