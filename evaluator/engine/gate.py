@@ -73,7 +73,7 @@ def noted(alert: Alert, look: Look, step: float, now: float) -> Alert:
     if look.holds is None or not (alert.active or look.holds):
         return alert
     if look.holds:
-        return alert if alert.unmet_since is None else replace(alert, unmet_since=None, unmet_seen=None)
+        return replace(alert, unmet_since=None, unmet_seen=None)
     unbroken = alert.unmet_seen is not None and 0 <= now - alert.unmet_seen <= BLIND_STEPS * step
     return replace(alert, unmet_since=alert.unmet_since if unbroken else now, unmet_seen=now)
 
