@@ -151,8 +151,8 @@ def test_a_newer_revision_is_refused_and_left_alone(url: str) -> None:
 
 def test_an_older_revision_is_not_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store(url).close()
-    monkeypatch.setattr("evaluator.store.migrate._known", lambda: ("0002", "0001"))
-    assert "was written by an older evaluator (revision 0001" in refusal(url, read_only=True).message
+    monkeypatch.setattr("evaluator.store.migrate._known", lambda: ("9999", "0002", "0001"))
+    assert "was written by an older evaluator (revision 0002" in refusal(url, read_only=True).message
 
 
 def test_reading_only_never_makes_anything(tmp_path: Path) -> None:
