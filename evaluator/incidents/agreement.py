@@ -1,6 +1,7 @@
 """Finding a series among many that agrees with another one in all labels that both have.
 
-This module compares labels. It never knows what comes of it.
+Prometheus' `__name__` is none of them: two metrics have different names, and may well be about the same thing. This
+module compares labels. It never knows what comes of it.
 """
 
 from collections.abc import Iterable
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 
 from evaluator.engine.samples import Series
 
+_METRIC = "__name__"
 _Names = tuple[str, ...]
 
 
@@ -27,7 +29,8 @@ class Agreement:
         """Return it for these series; where several agree the first one is found."""
         agreement = cls()
         for series, name in found:
-            agreement._shapes.setdefault(tuple(label for label, _ in series), []).append((series, name))
+            shape = tuple(label for label, _ in series if label != _METRIC)
+            agreement._shapes.setdefault(shape, []).append((series, name))
         return agreement
 
     def find(self, series: Series) -> str | None:

@@ -180,6 +180,9 @@ def test_when_a_human_resolves_the_parent_the_child_is_silent_for_five_minutes_m
         ({"cluster": "x"}, {"host": "a"}, True),
         ({}, {"host": "a"}, True),
         ({"host": "a", "zone": "x"}, {"host": "a", "zone": "y"}, False),
+        ({"__name__": "pg_up", "host": "a"}, {"__name__": "api_errors", "host": "a"}, True),
+        ({"__name__": "pg_up", "host": "a"}, {"__name__": "pg_up", "host": "b"}, False),
+        ({"__name__": "pg_up"}, {"__name__": "api_errors"}, True),
     ],
 )
 def test_parent_and_child_must_agree_in_the_labels_that_both_have(parent_labels, child_labels, held) -> None:
