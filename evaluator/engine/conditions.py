@@ -8,6 +8,7 @@ from typing import assert_never
 
 from evaluator.engine.alerts import Verdict
 from evaluator.engine.rules import Limit, Op, Tier
+from evaluator.engine.shapes import Direction, Way
 
 
 def holds_alone(tier: Tier, value: float) -> bool | None:
@@ -63,6 +64,21 @@ def rows_beyond(limit: Limit, values: Sequence[float]) -> list[int]:
             return [row for row, value in enumerate(values) if value < low or value > high]
         case _:
             assert_never(limit.op)
+
+
+_LOWEST = Limit(Op.BELOW, 0.0)
+
+
+def worst_row(tier: Tier, values: Sequence[float]) -> int | None:
+    """Return the position of the value that speaks for a tier: where several are wrong, what people look at first.
+
+    Where no limit says which that is, what falls or is unusually low is the worse the lower it is, and so is a last
+    success the earlier it was. `None` where no value is known.
+    """
+    falls = tier.trend is not None and tier.trend.way is Way.FALLING
+    low = tier.unusual is not None and tier.unusual.direction is Direction.LOW
+    downwards = tier.missed is not None or (tier.limit is None and (falls or low))
+    return nearest_row(_LOWEST if downwards else tier.limit, values)
 
 
 def nearest_row(limit: Limit | None, values: Sequence[float]) -> int | None:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from evaluator.engine.alerts import Alert
-from evaluator.engine.conditions import nearest_row, rows_beyond
-from evaluator.engine.rules import Limit, Op, Rule, Tier
+from evaluator.engine.conditions import rows_beyond, worst_row
+from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.samples import Samples, Series, series_of
 
 Reading = tuple[float, float | None]
@@ -109,10 +109,7 @@ def _one(rule: Rule, readings: list[Reading]) -> Reading:
     """Return the reading of a series. A source that answers with a series twice is wrong: the worse one counts."""
     if len(readings) == 1:
         return readings[0]
-    worst = rule.tiers[0]
-    # Of two last successes the earlier one is worse.
-    limit = worst.limit if worst.missed is None else Limit(Op.BELOW, 0.0)
-    return readings[nearest_row(limit, [value for value, _ in readings]) or 0]
+    return readings[worst_row(rule.tiers[0], [value for value, _ in readings]) or 0]
 
 
 def _rows_to_judge(tier: Tier, samples: Samples) -> Iterable[int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from evaluator.engine.alerts import Alert, State
 from evaluator.engine.calendar import time_text
-from evaluator.engine.conditions import nearest_row
+from evaluator.engine.conditions import worst_row
 from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.samples import Series, series_of, series_text
 from evaluator.engine.wording import held_text, render, tier_text, value_text
@@ -43,14 +43,14 @@ class Worst:
 
 
 def worst_of(rule: Rule, alerts: Sequence[Alert]) -> Worst | None:
-    """Return the alert of the worst tier, and in it the one furthest beyond its limit; `None` without alerts."""
+    """Return the alert of the worst tier, and in it the one with the worst value; `None` without alerts."""
     firing = [alert for alert in alerts if alert.state is State.FIRING] or list(alerts)
     severity = min((alert.severity for alert in firing), default=None)
     tier = rule.tier(severity) if severity is not None else None
     if tier is None:
         return None
     candidates = [alert for alert in firing if alert.severity is severity]
-    row = nearest_row(tier.limit, [math.nan if alert.value is None else alert.value for alert in candidates])
+    row = worst_row(tier, [math.nan if alert.value is None else alert.value for alert in candidates])
     return Worst(candidates[row or 0], tier)
 
 

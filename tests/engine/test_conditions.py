@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.engine.alerts import Verdict
-from evaluator.engine.conditions import nearest_row, rows_beyond, verdict_of
+from evaluator.engine.conditions import nearest_row, rows_beyond, verdict_of, worst_row
 from evaluator.engine.rules import Limit, Op, Recover, Severity, Tier
+from evaluator.engine.shapes import Direction, Missed, Trend, Unusual, Way
 
 LIMITS = [Limit(op, 10.0) for op in Op if op is not Op.OUTSIDE] + [
     Limit(Op.OUTSIDE, 10.0, 20.0),
@@ -51,6 +52,27 @@ def test_the_nearest_row_is_beyond_if_any_row_is(limit, values) -> None:
 def test_without_a_limit_the_highest_value_is_looked_at_first() -> None:
     assert nearest_row(None, [1.0, math.nan, 3.0, 2.0]) == 2
     assert nearest_row(None, [math.nan]) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "row"),
+    [
+        ({"trend": Trend(Way.RISING, 1.0, share=False, over=600.0)}, 1),
+        ({"trend": Trend(Way.FALLING, 1.0, share=False, over=600.0)}, 0),
+        ({"unusual": Unusual(4.0, direction=Direction.LOW)}, 0),
+        ({"unusual": Unusual(4.0, direction=Direction.HIGH)}, 1),
+        ({"unusual": Unusual(4.0, direction=Direction.BOTH)}, 1),
+        ({"missed": Missed("0 2 * * *", "UTC")}, 0),
+        ({"missed": Missed("0 2 * * *", "UTC"), "limit": Limit(Op.ABOVE, 0)}, 0),
+        ({"trend": Trend(Way.FALLING, 1.0, share=False, over=600.0), "limit": Limit(Op.ABOVE, 0)}, 1),
+        ({"unusual": Unusual(4.0, direction=Direction.LOW), "limit": Limit(Op.ABOVE, 0)}, 1),
+        ({"absent": True}, 1),
+    ],
+)
+def test_the_value_that_speaks_is_the_worst_that_the_conditions_know(fields, row) -> None:
+    tier = Tier(Severity.P1, **{"limit": None, **fields})
+    assert worst_row(tier, [2.0, 3.0, math.nan]) == row
+    assert worst_row(tier, [math.nan]) is None
 
 
 def test_nan_is_unknown_under_every_limit() -> None:

@@ -9,6 +9,7 @@ from evaluator.engine.alerts import Alert, AlertKey, State, quiet_alert
 from evaluator.engine.damping import Flapping
 from evaluator.engine.rules import Limit, Op, Severity
 from evaluator.engine.samples import Series
+from evaluator.engine.shapes import Missed
 from evaluator.incidents.deliveries import Message
 from evaluator.incidents.incident import STORM, Caught, CloseReason, Incident, IncidentState
 from evaluator.incidents.messages import (
@@ -174,6 +175,13 @@ def test_the_worst_that_fires_speaks_for_all(alerts: list[Alert], speaks: str) -
 def test_for_a_limit_below_the_lowest_value_speaks() -> None:
     low = rule(replace(tier(), limit=Limit(Op.BELOW, 10.0)))
     worst = worst_of(low, [alert("a", 5), alert("b", 1), alert("c", 9)])
+    assert worst is not None
+    assert worst.alert.series == labels(host="b")
+
+
+def test_of_missed_jobs_the_one_without_a_success_for_the_longest_speaks() -> None:
+    nightly = rule(replace(tier(), limit=None, missed=Missed("0 2 * * *", "UTC")))
+    worst = worst_of(nightly, [alert("a", 5), alert("b", 1), alert("c", 9)])
     assert worst is not None
     assert worst.alert.series == labels(host="b")
 
