@@ -12,15 +12,12 @@ from evaluator.engine.alerts import BLIND_STEPS, Alert, Finding, Verdict
 from evaluator.engine.conditions import nearest_row
 from evaluator.engine.look import Look
 from evaluator.engine.rules import OnlyIf
-from evaluator.engine.samples import PollFailed, PollResult, Samples, Series
+from evaluator.engine.samples import METRIC_NAME, PollFailed, PollResult, Samples, Series
 from evaluator.engine.sight import limit_look
 from evaluator.engine.units import format_duration
 
 PATIENCE = 3_600.0
 """Seconds for which `only_if` must not have held before what fires is taken for clear."""
-
-_METRIC = "__name__"
-"""Prometheus' name of a metric: two queries may well have different ones, and still be about the same thing."""
 
 
 class Gate:
@@ -37,7 +34,7 @@ class Gate:
             self._problem = f"it is not known whether only_if holds: {because}"
             return
         for labels, value in _newest(answer):
-            names = tuple(sorted(name for name in labels if name != _METRIC))
+            names = tuple(sorted(name for name in labels if name != METRIC_NAME))
             self._rows[names].append((labels, value))
 
     def look(self, series: Series) -> Look:

@@ -13,6 +13,10 @@ from enum import StrEnum
 Series = tuple[tuple[str, str], ...]
 """A series is its labels, sorted by name; nothing else is part of its identity."""
 
+METRIC_NAME = "__name__"
+"""Prometheus' label with the name of the metric. It is part of a series' identity, but no label by which two answers
+could be joined: different questions have different metrics, and are about the same thing all the same."""
+
 
 def series_of(labels: Mapping[str, str]) -> Series:
     """Return the key of the series that has these labels."""
@@ -22,9 +26,9 @@ def series_of(labels: Mapping[str, str]) -> Series:
 def series_text(series: Series) -> str:
     """Return a series as people write it: `device=sda, host=web-1`; an empty string where there are no labels.
 
-    Prometheus' `__name__` is part of the identity, but says nothing that the rule does not say, so it is left out.
+    The name of the metric says nothing that the rule does not say, so it is left out.
     """
-    return ", ".join(f"{name}={value}" for name, value in series if name != "__name__")
+    return ", ".join(f"{name}={value}" for name, value in series if name != METRIC_NAME)
 
 
 class FailureReason(StrEnum):

@@ -7,7 +7,7 @@ module compares labels. It never knows what comes of it.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from evaluator.engine.samples import Series
+from evaluator.engine.samples import METRIC_NAME, Series
 
 _METRIC = "__name__"
 _Names = tuple[str, ...]
@@ -37,7 +37,7 @@ class Agreement:
         """Return what the first series stands for that agrees with this one, or `None`."""
         names = {label for label, _ in series}
         for shape in self._shapes:
-            common = tuple(label for label in shape if label in names)
+            common = tuple(label for label in shape if label in names and label != METRIC_NAME)
             found = self._table(shape, common).get(_part(series, common))
             if found is not None:
                 return found
