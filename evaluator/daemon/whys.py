@@ -53,6 +53,8 @@ class _Evaluation:
     held: Mapping[AlertKey, Mutes]
     told: Mapping[Series, str]
     """By group: what has become of it."""
+    empty: bool = False
+    """A good answer had no series at all."""
 
     @property
     def size(self) -> int:
@@ -63,6 +65,8 @@ class _Evaluation:
         """Yield what is to be said of it, the worst last."""
         if self.failed and not self.looked:
             yield Line(self.at, f"unknown since {time_text(self.blind_since or self.at)}: {self.failed}")
+        if self.empty and not self.looked:
+            yield Line(self.at, "nothing to judge: the answer has no series")
         tier = self.rule.tiers[-1]
         for series, value in reversed(self.quiet):
             text = f"{value_text(value, self.rule.unit)} is not {tier_text(tier, self.rule.unit)}"
@@ -106,6 +110,7 @@ class Whys:
             _unlooked(rule, result, looked) if len(loud) < MANY else (),
             judgement.held,
             _told(rule, world) if loud else {},
+            isinstance(result, Samples) and not len(result),
         )
         kept.append(evaluation)
         self._count(rule.name, evaluation.size)

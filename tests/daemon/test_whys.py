@@ -70,6 +70,15 @@ def test_a_quiet_rule_that_is_blind_says_since_when_and_why() -> None:
     assert watch.look(4, FAILED) == ["unknown since 2026-09-21 14:17:20 UTC: no answer in time"]
 
 
+def test_a_rule_whose_answers_have_no_series_says_so_and_not_what_was_wrong_before() -> None:
+    watch = Watch(rule())
+    watch.look(0, FAILED)
+    assert watch.look(1, Samples([], [])) == ["nothing to judge: the answer has no series"]
+    watch.look(2, answer(HI))
+    (line,) = watch.look(3, Samples([], []))
+    assert line.startswith("host=web-1: ")
+
+
 def test_why_nothing_was_sent_is_told_for_each_kind_of_mute() -> None:
     window = Window("swap", Selector(("cpu",)), AT, AT + 600, reason="new disks")
     watch = Watch(rule(), windows=(window,))
@@ -160,7 +169,7 @@ def test_where_very_many_are_wrong_nobody_asks_for_the_quiet_ones() -> None:
 
 def test_series_that_say_nothing_are_never_near_a_limit() -> None:
     assert Watch(rule()).look(0, answer(web_1=NAN, web_2=LO)) == ["host=web-2: 10 % is not above 90 %"]
-    assert Watch(rule()).look(0, Samples()) == []
+    assert Watch(rule()).look(0, Samples()) == ["nothing to judge: the answer has no series"]
 
 
 def test_a_rule_that_is_gone_is_forgotten() -> None:
