@@ -133,9 +133,10 @@ class Ledger:
             ):
                 counting.setdefault(group, []).append((severity, series))
         self.close_quiet(rule, slot, active, reasons)
-        self.leave_storms(rule.name, slot, set(active), "recovered")
         for group, found in sorted(counting.items()):
             self.tell(rule, slot, group, min(found)[0])
+        # After what joins, so that a storm does not end in the very moment in which it goes on.
+        self.leave_storms(rule.name, slot, set(active), "recovered")
         for group, members in active.items():
             for incident in self.still_open(rule.name):
                 if incident.group == group:

@@ -103,8 +103,8 @@ BACK = {
     Op.BELOW: (Op.ABOVE, 10.0),
     Op.AT_MOST: (Op.ABOVE, 10.0),
 }
-LASTS = (0.0, 0.0, 10.0, 20.0, 60.0, 90.0, 120.0, 300.0)
-RECOVERS = (0.0, 0.0, 10.0, 30.0, 60.0, 120.0)
+LASTS = (0.0, 0.0, 0.0, 10.0, 20.0, 60.0, 90.0, 120.0)
+RECOVERS = (0.0, 0.0, 0.0, 10.0, 30.0, 60.0)
 CRONS = (
     ("*/5 * * * *", "UTC"),
     ("*/10 * * * *", "UTC"),
@@ -150,8 +150,8 @@ def recover(dice: Dice, beyond: Limit | None, *, counts: bool) -> Recover:
 def trend(dice: Dice, step: float) -> Trend:
     """Return a line; no value lies exactly on what it asks for."""
     share = dice.pick((False, True))
-    by = dice.pick((0.1373, 0.6137)) if share else dice.pick((7.3137, 31.7313))
-    return Trend(dice.pick((Way.RISING, Way.FALLING)), by, share, step * dice.pick((6.0, 7.0, 12.0, 90.0)))
+    by = dice.pick((0.0373, 0.1373, 0.6137)) if share else dice.pick((3.7313, 7.3137, 31.7313))
+    return Trend(dice.pick((Way.RISING, Way.FALLING)), by, share, step * dice.pick((5.0, 5.0, 6.0, 12.0, 90.0)))
 
 
 def unusual(dice: Dice, slow: float) -> Unusual:
@@ -216,8 +216,8 @@ HOURS = (
     ActiveHours("Mon 07:01-07:00 America/New_York", frozenset({0}), 421, 420, "America/New_York"),
     ActiveHours("Sun 17:00-17:33 Asia/Kolkata", frozenset({6}), 1020, 1053, "Asia/Kolkata"),
 )
-FLAPPING = (None, Flapping(2, 300.0, 60.0), Flapping(2, 600.0, 30.0), Flapping(3, 900.0, 120.0))
-STORMS = (None, None, Storm(1, 60.0), Storm(2, 60.0), Storm(2, 10.0), Storm(3, 600.0))
+FLAPPING = (None, Flapping(1, 300.0, 60.0), Flapping(2, 600.0, 30.0), Flapping(2, 900.0, 120.0))
+STORMS = (None, None, Storm(1, 60.0), Storm(1, 600.0), Storm(2, 60.0), Storm(2, 10.0), Storm(3, 600.0))
 
 
 def gate(dice: Dice) -> OnlyIf | None:
@@ -229,7 +229,7 @@ def gate(dice: Dice) -> OnlyIf | None:
 
 def active(dice: Dice) -> tuple[ActiveHours, ...]:
     """Return when a rule is active."""
-    return dice.pick(((),) * 5 + (HOURS[:1], HOURS[1:2], HOURS[2:3], HOURS[3:], HOURS[:2]))
+    return dice.pick(((),) * 25 + (HOURS[:1], HOURS[1:2], HOURS[2:3], HOURS[3:], HOURS[:2]))
 
 
 def slowed(damping: T, slow: float) -> T:
@@ -295,7 +295,7 @@ def window(dice: Dice, given: Setting) -> Window:
 
 def windows(dice: Dice, given: Setting) -> tuple[Window, ...]:
     """Return the windows of a rule set: seldom any."""
-    return (window(dice, given),) if one_in(dice, 4) else ()
+    return (window(dice, given),) if one_in(dice, 6) else ()
 
 
 # Edits.
@@ -355,7 +355,7 @@ def changed(dice: Dice, old: Rule, kind: str, given: Setting) -> Rule:
 
 # Histories.
 
-SAID: tuple[float | str, ...] = (*VALUES, *VALUES, "absent", "absent", NAN, "gone")
+SAID: tuple[float | str, ...] = (*VALUES, *VALUES, *VALUES, "absent", "absent", "absent", NAN, "gone")
 GATES: tuple[Series, ...] = (
     (),
     series_of({"host": "a"}),
@@ -366,7 +366,7 @@ GATES: tuple[Series, ...] = (
 
 def answer(dice: Dice, kind: str) -> Said:
     """Return one answer: fail, or for each series a value, NaN, nothing, or that it has ended."""
-    if one_in(dice, 6):
+    if one_in(dice, 10):
         return None
     if kind == "absent" and dice.pick((False, True)):
         return {}
@@ -392,18 +392,22 @@ def gate_answer(dice: Dice) -> Said:
     return said
 
 
-KINDS = ("run",) * 9 + (
-    "skip",
-    "leap",
-    "down",
-    "down",
-    "reload",
-    "reload",
-    "weather",
-    "hush",
-    "hush",
-    "unhush",
-    "resolve",
+KINDS = (
+    ("run",) * 9
+    + ("again",) * 5
+    + (
+        "skip",
+        "leap",
+        "down",
+        "down",
+        "reload",
+        "reload",
+        "weather",
+        "hush",
+        "hush",
+        "unhush",
+        "resolve",
+    )
 )
 
 
@@ -427,10 +431,12 @@ def happening(dice: Dice, kind: str, current: RuleSet, given: Setting, weather: 
         case "run":
             first = current.get("r1")
             round_ = int((10.0 if first is None else first.every) // (GRID * given.slow)) if given.short else 1
-            longest = (1, 1, 2, 2, 3, 6) if given.short else (1, 1, 2, 3, 6, 6, 12, 18, 40)
+            longest = (1, 1, 2, 3, 6, 6, 12, 18, 40)
+            if given.short:
+                longest = (1, 2, 3, 6) if given.looks_back else (1, 1, 1, 2, 3)
             answers = tuple(answer(dice, given.kinds[name]) if name in current.rules else None for name in ("r1", "r2"))
             asked = any(it.only_if is not None for it in current)
-            slope = dice.pick((0.0, 0.0, 5.0, -5.0)) if given.looks_back else 0.0
+            slope = dice.pick((0.0, 5.0, -5.0)) if given.looks_back else 0.0
             return Run(dice.pick(longest) * max(1, round_), answers, slope, gate_answer(dice) if asked else None)
         case "skip":
             return Skip(dice.pick((1, 3, 6) if given.short else (1, 3, 6, 17, 18, 19, 24, 60)))
@@ -459,8 +465,12 @@ def history(
     if given.inhibits:
         weather = tuple(kind for kind in weather if kind not in REFUSALS)
     happenings: list[Happening] = []
-    for _ in range(dice.pick(range(1, length + 1))):
-        kind = dice.pick(KINDS)
+    for number in range(dice.pick(range(3 if short else 1, length + 1))):
+        kind = dice.pick(KINDS) if number else "run"
+        if kind == "again":
+            # The same to and fro once more: what recovers, flaps and comes back.
+            happenings += [it for it in happenings[-2:] if isinstance(it, Run)]
+            continue
         if kind not in ("down", "reload"):
             happenings.append(happening(dice, kind, current, given, weather))
             continue
@@ -470,14 +480,14 @@ def history(
         if kind == "reload":
             happenings.append(Reload(new, key))
             continue
-        ticks = dice.pick((0, 1, 6, 17, 18, 19, 24, 60, 0 if short else 400, 0 if given.late else -30))
-        happenings.append(Down(ticks, new, key, dice.pick((False, True))))
+        ticks = dice.pick((0, 1, 3, 17, 18, 19, 24, 60, 0 if short else 400, 0 if given.late else -30))
+        happenings.append(Down(ticks, new, key, dice.pick((False, True)) and not (short and ticks > 3)))
     return History(first, tuple(happenings), given.late, given.slow, given.start)
 
 
 def quick(seed: str, *, weather: tuple[str, ...] = WEATHER) -> History:
     """Return the short history of a seed."""
-    return history(Quick(Random(seed)), weather=weather, length=12, short=True)
+    return history(Quick(Random(seed)), weather=weather, length=8, short=True)
 
 
 @st.composite
