@@ -17,7 +17,7 @@ from evaluator.config.settings import Settings
 from evaluator.store.errors import StoreUnavailable
 from evaluator.store.store import Store, open_store
 from evaluator.web.incidents import incident_json, timeline_json
-from evaluator.web.wording import count, zone
+from evaluator.web.wording import count, localised, zone
 
 Json = dict[str, Any]
 
@@ -51,20 +51,21 @@ def incidents(
     Exit code 0: here they are. 1: there is no such incident, or neither the daemon nor the store could be asked.
     """
     try:
-        answer, where = _answer(incident, show_all, limit, url, config)
+        answer, timezone = _answer(incident, show_all, limit, url, config)
     except (NotThere, Unanswered, StoreUnavailable) as problem:
         typer.echo(f"evaluator: {problem}", err=True)
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json_text(answer))
         return
-    console = terminal()
+    console, where = terminal(), zone(timezone)
+    answer = localised(answer, where)
     if incident is not None:
-        draw_incident(console, answer, time.time(), zone(where))
+        draw_incident(console, answer, time.time(), where)
         return
     found = answer["incidents"]
     if found:
-        draw_incidents(console, found, time.time(), zone(where))
+        draw_incidents(console, found, time.time(), where)
     else:
         console.print("No incident." if show_all else "No incident is open.")
     if answer["more"]:

@@ -25,7 +25,7 @@ from evaluator.store.errors import CommitFailed, StoreUnavailable
 from evaluator.store.store import Store, open_store
 from evaluator.web.moments import moment_of
 from evaluator.web.silences import coverage_json, selector_text, silence_json, silence_of
-from evaluator.web.wording import count, span, wall_clock, zone
+from evaluator.web.wording import count, localised, span, wall_clock, zone
 
 MOST = 1000
 """Silences in one list."""
@@ -133,7 +133,7 @@ def list_(show_all: All = False, as_json: AsJson = False, url: Url = None, confi
     if as_json:
         typer.echo(json_text({"silences": found}))
     elif found:
-        draw_silences(terminal(), found, time.time(), zone(where))
+        draw_silences(terminal(), localised(found, zone(where)), time.time(), zone(where))
     else:
         typer.echo("There was no silence." if show_all else "No silence is in force.")
 

@@ -11,7 +11,7 @@ import typer
 from evaluator.cli.asking import NotThere, Unanswered, find
 from evaluator.cli.output import json_text
 from evaluator.cli.terminal import draw_status, terminal
-from evaluator.web.wording import zone
+from evaluator.web.wording import localised, zone
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Where the daemon listens; default: \\[web] listen of the settings.")
@@ -41,5 +41,6 @@ def status(as_json: AsJson = False, url: Url = None, config: Config = None) -> N
     if as_json:
         typer.echo(json_text(data))
     else:
-        draw_status(terminal(), data, zone(data["timezone"]))
+        where = zone(data["timezone"])
+        draw_status(terminal(), localised(data, where), where)
     raise typer.Exit(0 if data["ready"] and not data["counts"]["open"] else 1)

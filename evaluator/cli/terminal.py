@@ -67,7 +67,8 @@ def draw_status(console: Console, data: Json, where: tzinfo) -> None:
     checked = (
         f"last checked {ago(now - moment(data['last_checked']))}" if data["last_checked"] else "nothing checked yet"
     )
-    console.print(line((f"{mark} {data['headline']}", style), f"  {data['instance']}, {checked}"))
+    about = f"  {data['instance']}, {checked}, times in {data['timezone']}"
+    console.print(line((f"{mark} {data['headline']}", style), about))
     for sentence in data["troubles"]:
         console.print(line(("  ! ", "yellow"), sentence))
     if data["incidents"]:

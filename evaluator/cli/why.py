@@ -19,7 +19,7 @@ from evaluator.config.load import Loaded
 from evaluator.store.errors import StoreUnavailable
 from evaluator.store.store import open_store
 from evaluator.web.why import LIMIT, MOST, chosen, later_than, pasts_to_read, question, why_json
-from evaluator.web.wording import clock, moment, zone
+from evaluator.web.wording import clock, local, moment, zone
 
 _STYLES = {"firing": "bold red", "recovering": "green", "pending": "yellow", "quiet": "dim"}
 
@@ -109,6 +109,7 @@ def _draw(answer: Json, where: tzinfo) -> None:
     limits = "; ".join(_limit(each) for each in answer["limits"])
     facts = [limits, f"every {answer['every']:g}s on {answer['source']}" if answer["every"] else "", answer["rule_at"]]
     mode = f" ({answer['mode']})" if answer["mode"] != "page" else ""
+    facts.append(f"times in {answer['timezone']}")
     console.print(line((answer["rule"], "bold"), mode, "  ", ("  ".join(fact for fact in facts if fact), "dim")))
     if answer["more"]:
         console.print("earlier lines are left out; --limit shows more", style="dim")
@@ -124,16 +125,16 @@ def _limit(tier: Json) -> str:
 
 
 def _line(each: Json, now: float, where: tzinfo) -> Text:
-    at = clock(moment(each["at"]), now, where)
+    slot = moment(each["at"])
     severity, state = each["severity"] or "", each["state"] or ""
     series = f"{each['series_text']}: " if each["series_text"] else ""
     return line(
-        (at, "dim"),
+        (clock(slot, now, where), "dim"),
         "  ",
         (severity or "  ", SEVERITIES.get(severity, "")),
         " ",
         (f"{state:<10}", _STYLES.get(state, "")),
         " ",
         (series, "bold"),
-        each["text"],
+        local(each["text"], where, slot),
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluator.engine.alerts import Alert
+from evaluator.engine.calendar import time_text
 from evaluator.engine.rules import Mode, Rule, Tier
 from evaluator.engine.samples import Series, series_text
 from evaluator.engine.wording import render, tier_text, value_text
@@ -93,8 +94,9 @@ def _seconds(alert: Alert, snapshot: Snapshot) -> float:
 
 
 def _alert(alert: Alert, rule: Rule, tier: Tier, snapshot: Snapshot) -> Json:
-    value, limit, since = value_text(alert.value, rule.unit), tier_text(tier, rule.unit), rfc3339(alert.active_at)
-    title = render(rule.summary, dict(alert.series), value=value, limit=limit, since=since)
+    value, limit, since = value_text(alert.value, rule.unit), tier_text(tier, rule.unit), time_text(alert.active_at)
+    labels = {**rule.labels, **dict(alert.series)}
+    title = render(rule.summary, labels, value=value, limit=limit, since=since)
     return {
         "rule": alert.rule,
         "severity": alert.severity.value,
@@ -104,6 +106,6 @@ def _alert(alert: Alert, rule: Rule, tier: Tier, snapshot: Snapshot) -> Json:
         "value_text": value,
         "limit": limit,
         "why": shorten(alert.reason, TITLE_SHOWN),
-        "since": since,
+        "since": rfc3339(alert.active_at),
         "muted": shorten(snapshot.held.get(alert.key, ""), TITLE_SHOWN),
     }

@@ -16,7 +16,7 @@ from evaluator.incidents.incident import Event, Incident
 from evaluator.web.incidents import group_text, incident_json, timeline_json
 from evaluator.web.picture import picture
 from evaluator.web.view import Snapshot
-from evaluator.web.wording import ago, count, ending, moment, span, wall_clock, zone
+from evaluator.web.wording import ago, count, ending, localised, moment, span, wall_clock, zone
 
 Json = dict[str, Any]
 
@@ -75,8 +75,8 @@ def error_page(snapshot: Snapshot, sentence: str) -> str:
 def _draw(template: str, snapshot: Snapshot, *, title: str, level: str, **data: Any) -> str:  # noqa: ANN401  # A template's values are of any type.
     where = zone(snapshot.timezone)
     values: Json = {
-        **data,
-        "title": title,
+        **localised(data, where),
+        "title": localised(title, where),
         "level": level,
         "instance": snapshot.instance,
         "version": snapshot.version,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from evaluator.engine.alerts import Alert, State
+from evaluator.engine.calendar import time_text
 from evaluator.engine.rules import Mode, Rule, Severity, Tier
 from evaluator.engine.wording import render, tier_text, value_text
 from evaluator.web.view import RuleStatus, Snapshot
@@ -125,9 +126,9 @@ def _alert(alert: Alert, rule: Rule, held: str) -> Json:
     words = {
         "value": value_text(alert.value, rule.unit),
         "limit": tier_text(tier, rule.unit) if tier else "",
-        "since": rfc3339(alert.active_at),
+        "since": time_text(alert.active_at),
     }
-    annotations = {name: render(text, series, **words) for name, text in _texts(rule).items()}
+    annotations = {name: render(text, {**rule.labels, **series}, **words) for name, text in _texts(rule).items()}
     if alert.reason:
         annotations["why"] = alert.reason
     if held:

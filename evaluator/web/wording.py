@@ -4,11 +4,15 @@ This module knows spelling. The settings' timezone and the moment of looking are
 """
 
 import math
+import re
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 NEVER = "0001-01-01T00:00:00Z"
 """How Prometheus' API writes a time that has not been yet."""
+_TIME = re.compile(r"(?<![\w-])(?:([0-9]{4}-[0-9]{2}-[0-9]{2}) )?([0-9]{2}:[0-9]{2}(:[0-9]{2})?) UTC(?!\w)")
+"""A time inside of a sentence, as the engine writes it."""
 
 
 def zone(name: str) -> tzinfo:
@@ -47,6 +51,38 @@ def clock(at: float, now: float, where: tzinfo) -> str:
     """Return a time to the second as people read it: `14:02:05` today, `22 Nov, 14:02:05` on another day."""
     short = wall_clock(at, now, where)
     return short if short == "?" else f"{short}:{datetime.fromtimestamp(at, where).second:02d}"
+
+
+def local(text: str, where: tzinfo, near: float | None = None) -> str:
+    """Return a sentence whose times (`2026-11-24 03:00 UTC`, `03:00:05 UTC`) are those of a place: `22:00:05 EST`.
+
+    Sentences are made, kept and sent in UTC; whoever looks at one has local clocks beside it. A time without a day is
+    of the day (in UTC) of `near`, the moment that the sentence is about; without that it stays as it is.
+    """
+
+    def told(found: re.Match[str]) -> str:
+        day, clock, seconds = found.groups()
+        if day is None and (near is None or seconds is None):
+            return found[0]
+        try:
+            of = day or f"{datetime.fromtimestamp(near or 0.0, UTC):%Y-%m-%d}"
+            there = datetime.fromisoformat(f"{of}T{clock}+00:00").astimezone(where)
+            today = day is None and there.date() == datetime.fromtimestamp(near or 0.0, where).date()
+        except (OverflowError, OSError, ValueError):
+            return found[0]
+        clocks = there.strftime("%H:%M:%S %Z" if seconds else "%H:%M %Z")
+        return clocks if today else f"{there.date()} {clocks}"
+
+    return _TIME.sub(told, text)
+
+
+def localised(answer: Any, where: tzinfo) -> Any:  # noqa: ANN401  # Any piece of JSON.
+    """Return an answer of the API with the times inside of its sentences in local time, for whoever draws it."""
+    if isinstance(answer, str):
+        return local(answer, where)
+    if isinstance(answer, dict):
+        return {name: localised(value, where) for name, value in answer.items()}
+    return [localised(each, where) for each in answer] if isinstance(answer, list) else answer
 
 
 def span(seconds: float) -> str:

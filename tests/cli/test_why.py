@@ -78,10 +78,16 @@ async def test_a_sentence_for_each_evaluation_the_newest_last(monkeypatch: pytes
     done = await asked("cpu-high", "instance=web-1", lines=LINES)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
-        "cpu-high  P0 above 98 % for 5m; P1 above 90 % for 10m  every 30s on prometheus  rules/host.toml:12",
-        "22:14:00  P1 pending    instance=web-1: 96.2 % is above 90 % since 02:05:00 UTC",
-        "22:14:30                unknown since 2026-10-20 02:14:30 UTC: prometheus does not answer",
-        f"22:15:00  P1 firing     instance=web-1: {LINES[2].text}; nothing is sent: {LINES[2].held}",
+        (
+            "cpu-high  P0 above 98 % for 5m; P1 above 90 % for 10m  every 30s on prometheus  rules/host.toml:12"
+            "  times in America/New_York"
+        ),
+        "22:14:00  P1 pending    instance=web-1: 96.2 % is above 90 % since 22:05:00 EDT",
+        "22:14:30                unknown since 2026-10-19 22:14:30 EDT: prometheus does not answer",
+        (
+            "22:15:00  P1 firing     instance=web-1: 96.4 % is above 90 %; firing since 22:05:00 EDT; nothing is sent:"
+            " silenced by ann until 2026-10-19 23:00 EDT: new kernel"
+        ),
     ]
 
 

@@ -92,7 +92,7 @@ async def test_status_of_a_bad_night() -> None:
     async with daemon(NIGHT) as url:
         text = (await run("status", "--url", url)).output
     for words in (
-        "4 open incidents  production, last checked 5 s ago",
+        "4 open incidents  production, last checked 5 s ago, times in America/New_York",
         "! Service marketing cannot page: PAGERDUTY_MARKETING_KEY is not set",
         "22:02 (13 m)",
         "acknowledged",
@@ -111,13 +111,13 @@ async def test_status_shows_what_keeps_quiet_on_purpose() -> None:
     for words in (
         "fires, but muted",
         "silenced by ben until its alert is over",
-        "muted: silenced by ann until 2026-10-20",
+        "muted: silenced by ann until 2026-10-19 23:00 EDT",
         "flapping",
         "disk-*, checkout-* except",
         "new disk for db-1",
         "window db-upgrade in force until 20 Oct, 00:00, for db-*: PostgreSQL 18",
         "window backups begins 20 Oct, 00:00, for disk-*: nightly dump",
-        "checkout-slow pages nobody yet: learning until 2026-10-30 03:00 UTC: 2 of 5 samples",
+        "checkout-slow pages nobody yet: learning until 2026-10-29 23:00 EDT: 2 of 5 samples",
     ):
         assert words in text, text
 

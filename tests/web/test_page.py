@@ -280,7 +280,7 @@ def test_what_keeps_quiet_on_purpose_is_shown_with_its_end_its_author_and_its_re
     text = read(HUSHED).text
     assert (
         "Firing, but muted 1 severity P2 infrastructure since 22:08 · 6 m 40 s Memory is 97.2 % Muted: silenced by ben"
-        " until its alert is over, at most until 2026-10-21 02:15 UTC: known leak, INFRA-212 host=db-1 memory-high"
+        " until its alert is over, at most until 2026-10-20 22:15 EDT: known leak, INFRA-212 host=db-1 memory-high"
         in text
     )
     assert (
@@ -296,13 +296,13 @@ def test_what_keeps_quiet_on_purpose_is_shown_with_its_end_its_author_and_its_re
     assert "long-over" not in text
     assert (
         "Learning what is usual 1 rule checkout-slow pages nobody yet"
-        " learning until 2026-10-30 03:00 UTC: 2 of 5 samples" in text
+        " learning until 2026-10-29 23:00 EDT: 2 of 5 samples" in text
     )
 
 
 def test_an_incident_says_that_it_is_muted_flapping_or_a_storm() -> None:
     text = read(HUSHED).text
-    assert "Not raised while muted: silenced by ann until 2026-10-20 03:00 UTC: new disk for db-1" in text
+    assert "Not raised while muted: silenced by ann until 2026-10-19 23:00 EDT: new disk for db-1" in text
     assert "limit: above 5000 flapping" in text
     assert "Storm: 42 alerts of payments 42 groups of 1 rule service=payments storm" in text
     storm = Reader(incident_page(HUSHED, STORMY, ())).text

@@ -200,3 +200,14 @@ def test_what_a_source_had_to_say_is_shown_once() -> None:
     }
     many = (replace(QUIET.rules[0], warnings=tuple(str(number) for number in range(50))),)
     assert [len(source["warnings"]) for source in picture(replace(QUIET, rules=many))["sources"]] == [0, 5]
+
+
+def test_a_pending_alert_has_the_title_that_its_incident_will_have() -> None:
+    told = replace(MEMORY, labels={"team": "db", "host": "any"}, summary="{team}: {host} since {since}")
+    shown = replace(
+        QUIET,
+        rules=(RuleStatus(told),),
+        alerts=(alert(told, Severity.P2, State.PENDING, {"host": "db-1"}, active_at=NOW - 60),),
+    )
+    (found,) = picture(shown)["pending"]
+    assert found["title"] == "db: db-1 since 2026-10-20 02:14:00 UTC"
