@@ -7,8 +7,10 @@ nothing, and never knows who wants to know.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import TypeVar
 
 from evaluator.engine.alerts import State
+from evaluator.engine.maintenance import Window
 from evaluator.engine.rules import Rule, RuleSet, Severity
 from evaluator.engine.samples import PollFailed, PollResult, Series, series_text
 from evaluator.incidents.changes import Changes
@@ -18,6 +20,8 @@ from evaluator.incidents.judge import assess
 from evaluator.incidents.messages import CLOSE_SENTENCES
 from evaluator.incidents.routing import Routes
 from evaluator.incidents.world import World
+
+_Placed = TypeVar("_Placed", Rule, Window)
 
 NAMED = 10
 """A sentence names at most this many of each kind."""
@@ -87,7 +91,7 @@ def changed_rules(before: RuleSet, after: RuleSet) -> tuple[str, ...]:
         window
         for name in before.windows.keys() | after.windows.keys()
         for window in (before.windows.get(name), after.windows.get(name))
-        if window is not None and before.windows.get(name) != after.windows.get(name)
+        if window is not None and _placeless(before.windows.get(name)) != _placeless(after.windows.get(name))
     ]
     return tuple(
         rule.name
@@ -172,9 +176,9 @@ def _touched(incident: Incident) -> Touched:
     return Touched(incident.rule, incident.group, incident.severity, why)
 
 
-def _placeless(rule: Rule | None) -> Rule | None:
-    """Return a rule without its place: an edit above it moves it, and changes nothing."""
-    return None if rule is None else replace(rule, file="", line=0)
+def _placeless(placed: _Placed | None) -> _Placed | None:
+    """Return a rule or a window without its place: an edit above it moves it, and changes nothing."""
+    return None if placed is None else replace(placed, file="", line=0)
 
 
 def _named(found: list[Touched]) -> str:

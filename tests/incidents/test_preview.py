@@ -115,7 +115,8 @@ def test_a_window_changes_the_rules_that_it_names() -> None:
     plain, muted = RuleSet(rules), RuleSet(rules, MappingProxyType({"work": window}))
     moved = RuleSet(rules, MappingProxyType({"work": replace(window, end=200.0)}))
     assert changed_rules(plain, muted) == changed_rules(muted, plain) == changed_rules(muted, moved) == ("disk",)
-    assert changed_rules(muted, muted) == ()
+    lower = RuleSet(rules, MappingProxyType({"work": replace(window, file="rules/b.toml", line=7)}))
+    assert changed_rules(muted, muted) == changed_rules(muted, lower) == ()
 
 
 def test_a_sentence_names_ten_and_counts_the_rest() -> None:
