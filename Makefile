@@ -43,7 +43,7 @@ bench: install ## Measure what sources, judging and the daemon cost, as the tabl
 
 coverage: install ## Prove that tests/engine and tests/incidents reach every branch of the two pure stations.
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q --cov --cov-report= tests/engine tests/incidents
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal --cov --cov-report= tests/engine tests/incidents
 	$(BIN)/coverage report --include='evaluator/engine/*,evaluator/incidents/*' --fail-under=100
 
 mutants: install ## Change judging and deciding in thousands of small ways, and see that tests notice; half an hour.
