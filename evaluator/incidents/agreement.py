@@ -1,7 +1,6 @@
 """Finding a series among many that agrees with another one in all labels that both have.
 
-Prometheus' `__name__` is none of them: two metrics have different names, and may well be about the same thing. This
-module compares labels. It never knows what comes of it.
+The names of metrics are none of them. This module compares labels. It never knows what comes of it.
 """
 
 from collections.abc import Iterable
@@ -9,7 +8,6 @@ from dataclasses import dataclass, field
 
 from evaluator.engine.samples import METRIC_NAME, Series
 
-_METRIC = "__name__"
 _Names = tuple[str, ...]
 
 
@@ -29,7 +27,7 @@ class Agreement:
         """Return it for these series; where several agree the first one is found."""
         agreement = cls()
         for series, name in found:
-            shape = tuple(label for label, _ in series if label != _METRIC)
+            shape = tuple(label for label, _ in series if label != METRIC_NAME)
             agreement._shapes.setdefault(shape, []).append((series, name))
         return agreement
 
@@ -37,7 +35,7 @@ class Agreement:
         """Return what the first series stands for that agrees with this one, or `None`."""
         names = {label for label, _ in series}
         for shape in self._shapes:
-            common = tuple(label for label in shape if label in names and label != METRIC_NAME)
+            common = tuple(label for label in shape if label in names)
             found = self._table(shape, common).get(_part(series, common))
             if found is not None:
                 return found

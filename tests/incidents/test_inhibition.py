@@ -49,16 +49,6 @@ def test_a_child_is_silent_while_its_parent_is_open() -> None:
     assert [(mute.kind, mute.name, mute.until) for mute in mutes] == [(MuteKind.INHIBITED, "db", None)]
 
 
-def test_a_child_is_silent_whatever_the_metrics_of_both_are_called() -> None:
-    story = Story.of(parent(), child())
-    of_parent = Samples([{"__name__": "up", "host": "web-1"}], [HI])
-    both = Samples([{"__name__": "errors", "host": host} for host in ("web-1", "web-2")], [HI, HI])
-    for slot in (60, 120):
-        story.look(slot, both, rule="api")
-        story.look(slot, of_parent, rule="db")
-    assert [(it.rule, dict(it.group)["host"]) for it in story.open] == [("db", "web-1"), ("api", "web-2")]
-
-
 def test_a_child_opens_five_minutes_after_its_parent_closed_and_no_earlier() -> None:
     story = family()
     story.deliver(120)
