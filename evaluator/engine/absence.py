@@ -14,7 +14,7 @@ from evaluator.engine.wording import held_text
 NOBODY: Series = ()
 """The series of what is not there: it has no labels."""
 
-SEEN = "its series was seen"
+SEEN = "its series was seen for the first time"
 """Why an alert of a series that had never been there ends, and what its mark says."""
 
 

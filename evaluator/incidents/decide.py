@@ -31,7 +31,7 @@ _CLOSE_REASONS = {
     Cause.JUDGED: CloseReason.RECOVERED,
     Cause.EDITED: CloseReason.EDITED,
     Cause.GONE: CloseReason.GONE,
-    Cause.SEEN: CloseReason.GONE,
+    Cause.SEEN: CloseReason.SEEN,
     Cause.FORGOTTEN: CloseReason.FORGOTTEN,
 }
 
@@ -95,7 +95,7 @@ class _Round:
             else:
                 course = self._course(incident, alerts, steps.get(group, ()), worst_before.get(group))
                 self.changes.add(gone_on(self.occasion, course))
-        self._look_at_caught()
+        self._look_at_caught(steps)
         self.changes.add(self._storms.changes())
 
     def remembered(self) -> dict[AlertKey, str]:
@@ -196,13 +196,13 @@ class _Round:
             text = text or texts_of(mutes)
         return text
 
-    def _look_at_caught(self) -> None:
+    def _look_at_caught(self, steps: Mapping[Series, Sequence[Transition]]) -> None:
         """Let storms have what they must know of the rule's groups."""
         seen = []
         for group, found in self._caught.items():
             alerts = self.groups.get(group)
             if alerts is None:
-                self._storms.leave(found, CloseReason.RECOVERED)
+                self._storms.leave(found, _close_reason(steps.get(group, ())))
             else:
                 seen.extend(alerts)
         if seen:
@@ -210,9 +210,9 @@ class _Round:
             self._storms.look(self.occasion.rule, self.occasion.rules, seen, why)
 
     def _steps(self) -> dict[Series, list[Transition]]:
-        """Return what the alerts of groups with an incident did in this evaluation."""
+        """Return what the alerts of groups of which people know did in this evaluation."""
         steps: defaultdict[Series, list[Transition]] = defaultdict(list)
-        if self.incidents:
+        if self._told:
             for step in self.occasion.evaluation.transitions:
                 steps[group_of(self.occasion.rule, step.alert.series)].append(step)
         return steps

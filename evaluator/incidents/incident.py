@@ -26,6 +26,8 @@ class CloseReason(StrEnum):
     """Everything in it is quiet again."""
     GONE = "gone"
     """Its series ended, and the source says so."""
+    SEEN = "seen"
+    """It was about a series that had never been there, and now there is one, which is judged for itself."""
     FORGOTTEN = "forgotten"
     """Its series has been missing from good answers for longer than the rule remembers."""
     EDITED = "edited"

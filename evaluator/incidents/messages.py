@@ -24,6 +24,7 @@ MOST_SERIES = 50
 CLOSE_SENTENCES = {
     CloseReason.RECOVERED: "it has recovered",
     CloseReason.GONE: "its source says that it has ended",
+    CloseReason.SEEN: "its series was seen for the first time",
     CloseReason.FORGOTTEN: "its series has been missing for so long that it is forgotten",
     CloseReason.EDITED: "its rule was edited and now asks something else",
     CloseReason.REMOVED: "its rule was removed",

@@ -202,7 +202,9 @@ class Storms:
         if not caught:
             reasons = set(edit.left.values())
             reason = reasons.pop() if len(reasons) == 1 else CloseReason.RECOVERED
-            return close(replace(before, caught=()), reason, world, given)
+            changes = Changes(events=edit.news(before, given.now))
+            changes.add(close(replace(before, caught=()), reason, world, given))
+            return changes
         incident = replace(before, caught=caught, known_at=edit.known_at(before))
         changes = Changes(events=edit.news(incident, given.now))
         incident = replace(incident, title=storm_title(incident))

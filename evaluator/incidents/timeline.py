@@ -20,7 +20,7 @@ from evaluator.incidents.messages import listed_series, listed_texts, reason_tex
 _LEFT = {
     Cause.JUDGED: "recovered",
     Cause.GONE: "its source says that it has ended",
-    Cause.SEEN: "its series was seen",
+    Cause.SEEN: "seen for the first time",
     Cause.EDITED: "no longer asked for since the rule was edited",
     Cause.FORGOTTEN: "missing for so long that it is forgotten",
 }

@@ -74,7 +74,7 @@ def test_no_sample_is_a_breach_after_three_steps_and_the_lag(counted, verdict, s
 def test_the_mark_of_a_rule_that_has_had_a_series() -> None:
     mark = mark_of(ABSENT, MISSED, NOW)
     assert mark == replace(quiet_alert(AlertKey("cpu", Severity.P1, NOBODY), NOW), reason=SEEN)
-    assert SEEN == "its series was seen"
+    assert SEEN == "its series was seen for the first time"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from evaluator.engine.alerts import State
-from evaluator.engine.rules import Mode, NoDataPolicy, Recover, Severity
+from evaluator.engine.rules import Mode, NoDataPolicy, Recover, Severity, Tier
 from evaluator.engine.samples import Samples
+from evaluator.engine.shapes import Missed
 from evaluator.incidents.announce import Circumstances
 from evaluator.incidents.closing import close
 from evaluator.incidents.deliveries import Action, DeliveryState
@@ -194,6 +195,15 @@ def test_each_way_to_end_has_its_reason() -> None:
         (incident,) = story.world.ended_incidents()
         reasons[name] = incident.close_reason
     assert reasons == {"recovered": CloseReason.RECOVERED, "gone": CloseReason.GONE}
+
+
+def test_an_alert_of_a_job_that_was_never_seen_ends_as_seen_when_one_comes() -> None:
+    due, nightly = 7_200.0, Tier(Severity.P1, None, missed=Missed("0 2 * * *", "UTC"))
+    story = Story.of(rule(nightly, group_by=()))
+    story.tell([(60, Samples()), (due + 60, Samples()), (due + 120, answer(due + 90))])
+    (incident,) = story.world.ended_incidents()
+    assert incident.close_reason is CloseReason.SEEN
+    assert story.lines("resolved") == ["closed: its series was seen for the first time, after 1m"]
 
 
 def test_what_ended_in_different_ways_has_recovered() -> None:

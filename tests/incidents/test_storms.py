@@ -107,6 +107,28 @@ def test_openings_that_are_longer_ago_do_not_count(at, caught) -> None:
     assert bool(story.world.open_incidents(STORM)) is caught
 
 
+def test_the_timeline_of_a_storm_says_of_what_each_part_ended_the_last_ones_too() -> None:
+    story = Story.of(stormy(tiers=(tier(recover=Recover(for_=60)),)))
+    story.look(60, many(6))
+    story.look(120, replace(many(5), gone=frozenset({group(5)})))
+    story.look(180, replace(many(4, LO), gone=frozenset({group(4)})))
+    story.look(240, many(4, LO))
+    assert not story.open
+    assert story.lines("left") == [
+        "its source says that it has ended: P1 cpu (host=h05)",
+        "its source says that it has ended: P1 cpu (host=h04)",
+        "it has recovered: P1 cpu (host=h03)",
+    ]
+
+
+def test_a_storm_of_which_all_was_ended_by_its_source_is_gone() -> None:
+    story = Story.of(stormy())
+    story.look(60, many(5))
+    storm = storm_of(story)
+    story.look(120, replace(many(3), gone=frozenset({group(3), group(4)})))
+    assert story.world.incidents[storm.id].close_reason is CloseReason.GONE
+
+
 def test_what_a_storm_caught_goes_on_counting() -> None:
     story = Story.of(stormy())
     story.look(60, many(3))

@@ -136,7 +136,7 @@ class Ledger:
         for group, found in sorted(counting.items()):
             self.tell(rule, slot, group, min(found)[0])
         # After what joins, so that a storm does not end in the very moment in which it goes on.
-        self.leave_storms(rule.name, slot, set(active), "recovered")
+        self.leave_storms(rule.name, slot, set(active), "|".join(sorted(set(reasons.values()))))
         for group, members in active.items():
             for incident in self.still_open(rule.name):
                 if incident.group == group:

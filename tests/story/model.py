@@ -323,7 +323,7 @@ class Model:
         if values:
             self.seen.add(rule.name)
             if NOBODY in self.known(rule.name):
-                self.end_gone(look, NOBODY)
+                self.end_gone(look, NOBODY, "seen")
         for series, value in values.items():
             if not math.isnan(value):
                 self.memory.setdefault((rule.name, series), Memory()).success = value
@@ -459,9 +459,9 @@ class Model:
                 if rule.no_data.policy is NoDataPolicy.HOLD:
                     self.memory.pop((name, series), None)
 
-    def end_gone(self, look: Look, series: Series) -> None:
+    def end_gone(self, look: Look, series: Series, reason: str = "gone") -> None:
         """Make a series quiet and forget it: it has ended."""
-        self.quiet(look, series, "gone")
+        self.quiet(look, series, reason)
         self.memory.pop((look.rule.name, series), None)
 
     def quiet(self, look: Look, series: Series, reason: str) -> None:
