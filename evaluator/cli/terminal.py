@@ -175,6 +175,7 @@ def _draw_pending(console: Console, data: Json, now: float, where: tzinfo) -> No
     for alert in data["pending"]:
         verb = "becomes worse" if alert["raises"] else "would open" if alert["shadow"] else "opens"
         wait = "waits for an answer" if alert["opens_in"] is None else f"{verb} in {span(alert['opens_in'])}"
+        wait += f"; nothing would be sent: {alert['muted']}" if alert["muted"] else ""
         table.add_row(
             badge(alert["severity"]),
             line(alert["title"]),

@@ -15,6 +15,7 @@ from evaluator.daemon.answers import gate_of, is_gated_elsewhere
 from evaluator.daemon.asking import Asking
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.holding import with_pending
 from evaluator.daemon.identifiers import new_id
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.sightings import Sightings
@@ -142,7 +143,8 @@ class Cycles:
         result, gate = results[rule.query], None if asks is None else results[asks]
         judgement = self.judgement(rule, result, slot, gate=gate)
         self._ledger.take(judgement.changes)
-        self._sightings.whys.judged(rule, result, slot, judgement, self._ledger.world)
+        shown = with_pending(judgement, self._ledger.world, self._equipment.rules, rule, slot)
+        self._sightings.whys.judged(rule, result, slot, shown, self._ledger.world)
         self._sightings.judged(rule, result, gate, slot, self._clock.monotonic() - started)
         self._metrics.rule_evaluations.labels(rule.name).inc()
         failed = next((each for each in (result, gate) if isinstance(each, PollFailed)), None)

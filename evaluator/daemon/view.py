@@ -11,6 +11,7 @@ from evaluator import __version__
 from evaluator.daemon.answers import sources_of
 from evaluator.daemon.clock import Clock
 from evaluator.daemon.equipment import Equipment
+from evaluator.daemon.holding import would_hold
 from evaluator.daemon.identifiers import new_id
 from evaluator.daemon.ledger import Ledger
 from evaluator.daemon.orders import carry_out
@@ -73,7 +74,10 @@ class Picture:
             notes=self._equipment.unpaged(),
             silences=tuple(world.silences.values()),
             windows=windows_at(self._equipment.rules.windows.values(), self._clock.now()),
-            held={key: text for held in world.held.values() for key, text in held.items()},
+            held={
+                **{key: text for held in world.held.values() for key, text in held.items()},
+                **would_hold(world, self._equipment.rules, alerts, self._clock.now()),
+            },
         )
 
     def not_ready(self) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ class Snapshot:
     windows: tuple[WindowStatus, ...] = ()
     """Those in force, then those to come, the next first."""
     held: Mapping[AlertKey, str] = field(default_factory=dict)
-    """Alerts that fire and are held back, with the reason."""
+    """Alerts that fire and are held back, with the reason; and pending ones that would be, the first thousand."""
 
 
 class View(Protocol):

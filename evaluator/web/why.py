@@ -62,14 +62,15 @@ class Line:
     state: State | None = None
     value: float | None = None
     held: str = ""
-    """Why nothing was sent, where it fires."""
+    """Why nothing was sent, where it fires; why nothing would be, where it is pending."""
     written: bool = False
     """It is a transition that the store has; what was seen between two of them is only kept for a while."""
 
     @property
     def sentence(self) -> str:
         """All of it."""
-        return f"{self.text}; nothing is sent: {self.held}" if self.held else self.text
+        verb = "would be" if self.state is State.PENDING else "is"
+        return f"{self.text}; nothing {verb} sent: {self.held}" if self.held else self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from evaluator.cli import incidents, status
 from evaluator.cli.asking import Daemon, address, find
+from evaluator.engine.alerts import State
 from evaluator.engine.rules import Severity
 from evaluator.incidents.changes import Changes
 from evaluator.incidents.incident import Incident
@@ -22,6 +23,7 @@ from evaluator.web.app import make_app
 from evaluator.web.server import listen
 from evaluator.web.view import Snapshot
 from tests.web.snapshots import (
+    ALERTS,
     CPU,
     HUSHED,
     NASTY,
@@ -103,6 +105,13 @@ async def test_status_of_a_bad_night() -> None:
         'rules/web.toml:14:9 unknown key "abov"; did you mean "above"?',
     ):
         assert words in text
+
+
+async def test_status_says_what_would_hold_a_pending_alert_back() -> None:
+    held = {each.key: "window swap until 2026-10-20 03:00 UTC" for each in ALERTS if each.state is State.PENDING}
+    async with daemon(replace(NIGHT, held=held)) as url:
+        text = (await run("status", "--url", url)).output
+    assert "becomes worse in 4 m 25 s; nothing would be sent: window swap until 2026-10-19 23:00 EDT" in text
 
 
 async def test_status_shows_what_keeps_quiet_on_purpose() -> None:

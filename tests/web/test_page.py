@@ -12,6 +12,7 @@ from evaluator.web.picture import picture
 from evaluator.web.view import Backlog, ConfigProblem, RuleStatus, Snapshot, SourceStatus, WindowStatus
 from tests.web.asking import ask
 from tests.web.snapshots import (
+    ALERTS,
     CPU,
     HUSHED,
     MEMORY,
@@ -298,6 +299,13 @@ def test_what_keeps_quiet_on_purpose_is_shown_with_its_end_its_author_and_its_re
         "Learning what is usual 1 rule checkout-slow pages nobody yet"
         " learning until 2026-10-29 23:00 EDT: 2 of 5 samples" in text
     )
+
+
+def test_a_pending_alert_says_what_would_hold_it_back() -> None:
+    held = {each.key: "window swap until 2026-10-20 03:00 UTC" for each in ALERTS if each.state is State.PENDING}
+    text = read(replace(NIGHT, held=held)).text
+    assert text.count("Nothing would be sent: window swap until 2026-10-19 23:00 EDT") == 2
+    assert "Firing, but muted" not in text
 
 
 def test_an_incident_says_that_it_is_muted_flapping_or_a_storm() -> None:

@@ -40,6 +40,12 @@ def view() -> FrozenView:
     return found
 
 
+async def test_a_pending_alert_says_what_would_be_and_not_what_is() -> None:
+    lines = [seen(NOW, held="window swap until 2026-10-20 03:00 UTC: disks", state=State.PENDING)]
+    (line,) = (await data("/api/v1/why?rule=cpu-high", view=FrozenView(NIGHT, seen=lines)))["lines"]
+    assert line["text"] == "96.2 % is above 90 %; nothing would be sent: window swap until 2026-10-20 03:00 UTC: disks"
+
+
 async def test_an_answer_has_the_rule_and_a_sentence_for_each_evaluation_newest_last() -> None:
     held = "silenced by ann until 2026-10-20 03:00 UTC: new disk"
     answer = await data(
