@@ -6,9 +6,11 @@ which outlive a restart, are in the store.
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from heapq import nsmallest
 from sys import intern
+from types import MappingProxyType
 
 from evaluator.daemon.nearest import nearest_rows
 from evaluator.engine.alerts import AlertKey, Looked, State, Verdict
@@ -34,6 +36,8 @@ FEW = 3
 """Quiet series of an evaluation that are kept: those nearest to the limit."""
 MANY = 50
 """Where so many are not quiet, nobody asks for quiet ones."""
+_NOTHING: Mapping[AlertKey, Mutes] = MappingProxyType({})
+_UNTOLD: Mapping[Series, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,8 @@ class Whys:
             blind_since,
             (*nsmallest(MOST_AT_ONCE, loud, key=_badness), *_quiet_of(looked)),
             _unlooked(rule, result, looked) if len(loud) < MANY else (),
-            judgement.held,
-            _told(rule, world) if loud else {},
+            judgement.held or _NOTHING,
+            _told(rule, world) if loud else _UNTOLD,
             isinstance(result, Samples) and not len(result),
         )
         kept.append(evaluation)
@@ -166,7 +170,8 @@ def _badness(looked: Looked) -> str:
 def _quiet_of(looked: Iterable[Looked]) -> list[Looked]:
     """Return a few quiet series that were looked at: those that are still unknown, then the highest."""
     quiet = [each for each in looked if each.state is State.QUIET]
-    return nsmallest(FEW, quiet, key=lambda each: (each.verdict is not Verdict.UNKNOWN, -(each.value or 0.0)))
+    few = nsmallest(FEW, quiet, key=lambda each: (each.verdict is not Verdict.UNKNOWN, -(each.value or 0.0)))
+    return [replace(each, series=_shared(each.series)) for each in few]
 
 
 def _unlooked(rule: Rule, result: PollResult, looked: Collection[Looked]) -> tuple[tuple[Series, float], ...]:
@@ -178,7 +183,13 @@ def _unlooked(rule: Rule, result: PollResult, looked: Collection[Looked]) -> tup
         return ()
     rows = nearest_rows(rule.tiers[-1].limit, result.values, FEW + len(known))
     found = ((series_of(result.labels[row]), result.values[row]) for row in rows)
-    return tuple((series, value) for series, value in found if series not in known)[:FEW]
+    return tuple((_shared(series), value) for series, value in found if series not in known)[:FEW]
+
+
+@lru_cache(maxsize=8192)
+def _shared(series: Series) -> Series:
+    """Return the one object that stands for a series: each answer brings its labels anew, which take the most room."""
+    return series
 
 
 def _told(rule: Rule, world: World) -> dict[Series, str]:

@@ -1,7 +1,9 @@
 """What is remembered of recent evaluations: which alerts, in which words, and how many."""
 
 import itertools
+import json
 import time
+import tracemalloc
 
 import pytest
 
@@ -218,6 +220,23 @@ def test_remembering_a_quiet_rule_costs_next_to_nothing() -> None:
         watch.whys.judged(quiet, result, AT + number, judgement, watch.story.world)
         shares.append((time.process_time() - judged) / (judged - begin))
     assert sorted(shares)[len(shares) // 2] < 4.0
+
+
+def test_what_is_remembered_of_a_quiet_rule_takes_little_room_although_each_answer_brings_its_labels_anew() -> None:
+    watch, quiet, rounds = Watch(rule()), rule(), 400
+    text = json.dumps({"host": "web-1.example.com", "instance": "10.0.0.1:9100", "job": "node", "device": "/dev/sda1"})
+    tracemalloc.start()
+    try:
+        for number in range(rounds):
+            result = Samples([json.loads(text)], [float(number % 50)])
+            judgement = assess(
+                watch.story.world, quiet, result, AT + number, routes=PAGERDUTY, instance="test", ids=str
+            )
+            watch.whys.judged(quiet, result, AT + number, judgement, watch.story.world)
+        room, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert room / rounds < 600
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 40])
