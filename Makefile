@@ -46,7 +46,7 @@ coverage: install ## Prove that tests/engine and tests/incidents reach every bra
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal --cov --cov-report= tests/engine tests/incidents
 	$(BIN)/coverage report --include='evaluator/engine/*,evaluator/incidents/*' --fail-under=100
 
-mutants: install ## Change judging and deciding in thousands of small ways, and see that tests notice; half an hour.
+mutants: install ## Change judging and deciding in thousands of small ways, and see that tests notice; an hour or two.
 	nice $(BIN)/python tests/mutants.py --max-children $(shell nproc) $(ARGS)
 
 lint: install ## Check style, format, types and the layers.

@@ -1,4 +1,4 @@
-"""The list of harmless mutants is about code that is still there: `make mutants` itself takes half an hour."""
+"""The list of harmless mutants is about code that is still there: `make mutants` itself takes an hour or two."""
 
 import ast
 import tomllib
