@@ -139,7 +139,7 @@ class _Sighted:
         standing: Standing,
     ) -> None:
         self.rule = rule
-        self.samples = samples = recent(samples, now - memory(rule))
+        self.samples = samples = recent(samples, now - memory(rule), now)
         self.book = book
         self.now = now
         self.since = standing.since

@@ -21,6 +21,10 @@ _SOME = 100
 _STRIDE = 7919
 """A prime: answers are laid out regularly (20 disks of each host), and every 20th row would show one disk only."""
 
+AHEAD = 86_400.0
+"""Seconds by which a source's clock may be ahead. What is dated later than that (or NaN) is a mistake: taken for the
+newest sample, it would keep all that come after it from being judged."""
+
 
 def readings_that_matter(rule: Rule, samples: Samples, known: Collection[Series]) -> dict[Series, list[Reading]]:
     """Return the readings of every series that is beyond a limit or known, oldest first, by series.
@@ -81,11 +85,13 @@ def is_newer(reading: Reading, alert: Alert) -> bool:
     return alert.sample_at is None or reading[1] is None or reading[1] > alert.sample_at
 
 
-def recent(samples: Samples, oldest: float) -> Samples:
-    """Return an answer without the samples whose own timestamps are older than this."""
-    if not samples.at or min(samples.at) >= oldest:
+def recent(samples: Samples, oldest: float, now: float) -> Samples:
+    """Return an answer without the samples whose own timestamps are older than `oldest`, or are no times of now."""
+    if not samples.at:
         return samples
-    rows = [row for row, at in enumerate(samples.at) if at >= oldest]
+    rows = [row for row, at in enumerate(samples.at) if oldest <= at <= now + AHEAD]
+    if len(rows) == len(samples):
+        return samples
     return replace(
         samples,
         labels=[samples.labels[row] for row in rows],

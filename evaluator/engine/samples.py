@@ -73,7 +73,8 @@ class Samples:
     at: Sequence[float] | None = None
     """The rows' own timestamps (seconds since the epoch), for sources whose samples carry them and come late; `None`
     where a value is as of the slot at which it was asked. They may be told again and again: what was judged is not
-    judged again, and what is older than an hour or ten of the rule's steps (plus its `lag`) is not judged at all."""
+    judged again, and what is older than an hour or ten of the rule's steps (plus its `lag`), or more than a day in the
+    future, is not judged at all."""
     gone: frozenset[Series] = frozenset()
     """Series that the source knows to have ended (a terminated instance): their alerts are quiet at once."""
     warnings: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """Samples with timestamps of their own, as CloudWatch has them: told again, late, changed, and no longer coming."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from evaluator.engine.alerts import State
 from evaluator.engine.evaluate import evaluate
 from evaluator.engine.rules import NoDataPolicy, Query, Severity
 from evaluator.engine.samples import Samples
+from evaluator.engine.shapes import Missed, Unusual
 from evaluator.engine.window import amended
 from tests.stories import FAILED, HI, LO, NAN, WEB, Story, labels, rule, tier
 
@@ -111,6 +113,17 @@ def test_a_sample_that_is_older_than_our_memory_is_not_judged() -> None:
     assert story.row() is None
     story.look(HOUR + 123, dated((3, HI)))
     assert story.state() is F
+
+
+def test_a_sample_from_the_far_future_keeps_no_later_one_from_being_judged() -> None:
+    story = Story.of(
+        rule(replace(tier(), unusual=Unusual(4.0)), replace(tier(Severity.P2), missed=Missed("* * * * *", "UTC")))
+    )
+    for at in (60 + DAY + 1, 1e15, 1e308, -1e308, math.inf, math.nan):
+        story.look(60, dated((at, HI)))
+        assert story.row() is None
+    story.look(120, dated((120 + DAY, LO)))
+    assert story.alert().sample_at == 120 + DAY
 
 
 def test_an_old_breach_of_a_slow_metric_is_remembered_for_ten_periods() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evaluator.engine.alerts import AlertKey, quiet_alert
-from evaluator.engine.rows import is_newer, memory, newest_of, readings_that_matter, recent, rows_of
+from evaluator.engine.rows import AHEAD, is_newer, memory, newest_of, readings_that_matter, recent, rows_of
 from evaluator.engine.rules import Limit, Op, Severity, Tier
 from evaluator.engine.samples import Samples, series_of
 from tests.stories import rule
@@ -106,14 +106,17 @@ def test_columns_of_different_lengths_are_a_mistake_that_is_not_passed_over() ->
         newest_of(Samples([{}, {"host": "a"}], [1.0, 2.0], [10.0]))
 
 
-def test_what_is_too_old_is_left_out_of_all_columns_and_nothing_else() -> None:
+def test_what_is_too_old_or_dated_after_tomorrow_is_left_out_of_all_columns_and_nothing_else() -> None:
     samples = Samples([{"host": "a"}, {"host": "b"}], [1.0, 2.0], [9.9, 10.0], gone=frozenset({WEB_A}), warnings=("w",))
-    left = recent(samples, 10.0)
+    left = recent(samples, 10.0, 60.0)
     assert (left.labels, left.values, left.at) == ([{"host": "b"}], [2.0], [10.0])
     assert (left.gone, left.warnings) == (samples.gone, ("w",))
-    assert recent(samples, 9.9) is samples
+    assert recent(samples, 9.9, 10.0 - AHEAD) is samples
+    assert recent(samples, 9.9, 9.95 - AHEAD).at == [9.9]
+    odd = Samples([{}] * 4, [1.0] * 4, [math.nan, math.inf, 1e308, 12.0])
+    assert recent(odd, 10.0, 60.0).at == [12.0]
     undated = Samples([{"host": "a"}], [1.0])
-    assert recent(undated, 10.0) is undated
+    assert recent(undated, 10.0, 60.0) is undated
 
 
 @pytest.mark.parametrize(
