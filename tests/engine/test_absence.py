@@ -245,7 +245,8 @@ def test_a_job_that_never_had_a_series_is_missed_as_nobody_until_one_comes() -> 
     assert story.state(NOBODY) is F
     assert evaluation.transitions[0].alert.reason.startswith("never a success; one was due at 1970-01-01 02:00:00 UTC")
     evaluation = story.look(DUE + 1320, rows(DUE + 1300))
-    assert [(step.cause, step.alert.reason) for step in evaluation.transitions] == [(Cause.SEEN, "its series was seen for the first time")]
+    (step,) = evaluation.transitions
+    assert (step.cause, step.alert.reason) == (Cause.SEEN, "its series was seen for the first time")
     assert (story.state(), story.state(NOBODY)) == (Q, Q)
 
 
