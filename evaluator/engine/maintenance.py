@@ -32,9 +32,10 @@ class Selector:
 
     def selects(self, rule: str, series: Series) -> bool:
         """Return whether it selects a series of a rule."""
-        if not self.names(rule):
-            return False
-        labels = dict(series)
+        return self.names(rule) and self.picks(dict(series))
+
+    def picks(self, labels: Mapping[str, str]) -> bool:
+        """Return whether it selects a series with these labels, of a rule that it names: for many series of one."""
         return all(name in labels and fnmatchcase(labels[name], each) for name, each in self.series.items())
 
 

@@ -72,7 +72,8 @@ class Muting:
         if not self._some and not self._inhibitors:
             return self._all
         series = about.series if isinstance(about, Alert) else about
-        some = (mute for selector, mute in self._some if selector.selects(self._rule.name, series))
+        labels = dict(series)
+        some = (mute for selector, mute in self._some if selector.picks(labels))
         held = (self._inhibited(inhibitor, about, series) for inhibitor in self._inhibitors)
         return (*self._all, *some, *(mute for mute in held if mute is not None))
 

@@ -17,7 +17,7 @@ ITS_ALERT = "what it was about is over"
 
 def begun(world: World, silence: Silence) -> Silence:
     """Return a silence as it begins: what fires already counts for its end."""
-    return replace(silence, matched=any(_has_any(silence, book.values()) for book in world.alerts.values()))
+    return replace(silence, matched=_has_any_in_books(world, silence))
 
 
 def ended(silence: Silence, now: float, because: str) -> Silence:
@@ -40,7 +40,7 @@ def after_evaluation(world: World, rule: str, alerts: Iterable[Alert], now: floa
         if _has_any(silence, mine):
             if not silence.matched:
                 changed[silence.id] = replace(silence, matched=True)
-        elif silence.matched and not _has_any_elsewhere(world, silence, rule):
+        elif silence.matched and not _has_any_in_books(world, silence, rule):
             changed[silence.id] = ended(silence, now, ITS_ALERT)
     return changed
 
@@ -56,15 +56,16 @@ def overdue(world: World, now: float) -> Changes:
             continue
         if now >= silence.ends_at:
             changes.silences[silence.id] = ended(silence, silence.ends_at, ITS_END)
-        elif silence.ends_with_alert and silence.matched and not _has_any_elsewhere(world, silence):
+        elif silence.ends_with_alert and silence.matched and not _has_any_in_books(world, silence):
             changes.silences[silence.id] = ended(silence, now, ITS_ALERT)
     return changes
 
 
 def _has_any(silence: Silence, alerts: Iterable[Alert]) -> bool:
-    return any(alert.active and silence.selects(alert.rule, alert.series) for alert in alerts)
+    """Return whether a silence selects any of the alerts of one rule that it names."""
+    return any(alert.active and silence.selector.picks(dict(alert.series)) for alert in alerts)
 
 
-def _has_any_elsewhere(world: World, silence: Silence, besides: str | None = None) -> bool:
+def _has_any_in_books(world: World, silence: Silence, besides: str | None = None) -> bool:
     books = (book for rule, book in world.alerts.items() if rule != besides and silence.selector.names(rule))
     return any(_has_any(silence, book.values()) for book in books)
