@@ -26,6 +26,9 @@ _Placed = TypeVar("_Placed", Rule, Window)
 NAMED = 10
 """A sentence names at most this many of each kind."""
 
+LOOKS_BACK = "it looks back on samples that are not there yet"
+PERHAPS_AT_ONCE = "or at once, where the source's history shows that it has lasted"
+
 
 @dataclass(frozen=True, slots=True)
 class Touched:
@@ -66,7 +69,7 @@ class Effect:
     closes: list[Touched] = field(default_factory=list)
     """At once, or at the first evaluation."""
     pends: list[Touched] = field(default_factory=list)
-    """What opens later, if the breach lasts."""
+    """What opens later, if the breach lasts; of a new rule perhaps at once, since its past is judged from history."""
     unknown: dict[str, str] = field(default_factory=dict)
     """By rule: why nobody can tell."""
 
@@ -79,7 +82,8 @@ class Effect:
         kinds = {"opens": self.opens, "raises": self.raises, "closes": self.closes}
         parts = [f"{word} {len(found)}: {_named(found)}" for word, found in kinds.items() if found]
         if self.pends:
-            parts.append(f"opens {len(self.pends)} later, if that lasts: {_named(self.pends)}")
+            perhaps = f", {PERHAPS_AT_ONCE}" if any(each.why.endswith(PERHAPS_AT_ONCE) for each in self.pends) else ""
+            parts.append(f"opens {len(self.pends)} later, if that lasts{perhaps}: {_named(self.pends)}")
         if self.unknown:
             parts.append(f"cannot tell for {', '.join(sorted(self.unknown)[:NAMED])}")
         return "; ".join(parts) or "opens 0, closes 0"
@@ -112,7 +116,8 @@ def effect_of(
     instance: str,
 ) -> Effect:
     """Return what putting `after` in force in place of `before` does. `world` is left as it is."""
-    trial = _Trial(world.copied(), Effect(changed_rules(before, after)))
+    new = frozenset(rule.name for rule in after if rule.name not in world.judged)
+    trial = _Trial(world.copied(), Effect(changed_rules(before, after)), new)
     trial.effect.removed = tuple(rule.name for rule in before if after.get(rule.name) is None)
     ids = (f"preview-{number}" for number in count())
     trial.take(reload(trial.world, after, now, routes=routes, instance=instance, ids=ids.__next__))
@@ -123,6 +128,8 @@ def effect_of(
         if result is None or isinstance(result, PollFailed):
             trial.effect.unknown[name] = "it was not asked" if result is None else result.message
             continue
+        if _lacks_samples(trial.world, rule):
+            trial.effect.unknown[name] = LOOKS_BACK
         judgement = assess(
             trial.world,
             rule,
@@ -138,12 +145,20 @@ def effect_of(
     return trial.effect
 
 
+def _lacks_samples(world: World, rule: Rule) -> bool:
+    """Return whether a rule looks back on samples of which none is kept: they may come from history, at any moment."""
+    widths = {width for width, _ in world.trails.get(rule.name, {})}
+    return any(keep.width not in widths for keep in rule.keeps)
+
+
 @dataclass(slots=True)
 class _Trial:
     """The edit on a copy of the world."""
 
     world: World
     effect: Effect
+    new: frozenset[str]
+    """Rules that were never judged."""
 
     def take(self, changes: Changes) -> None:
         """Note what changes do to incidents and alerts, and make them true in the copy."""
@@ -160,7 +175,8 @@ class _Trial:
             before = self.world.book(key.rule).get((key.severity, key.series))
             fresh = before is None or before.state is State.QUIET
             if alert is not None and alert.state is State.PENDING and fresh:
-                yield Touched(key.rule, key.series, key.severity, alert.reason)
+                why = f"{alert.reason}, {PERHAPS_AT_ONCE}" if key.rule in self.new else alert.reason
+                yield Touched(key.rule, key.series, key.severity, why)
 
 
 def _kind(before: Incident | None, incident: Incident) -> str:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from evaluator.engine.maintenance import Selector, Window
 from evaluator.engine.rules import Limit, Mode, Op, Query, Rule, RuleSet, Severity
-from evaluator.incidents.preview import Answers, Effect, Touched, changed_rules, effect_of
+from evaluator.engine.shapes import Trend, Way
+from evaluator.incidents.preview import LOOKS_BACK, Answers, Effect, Touched, changed_rules, effect_of
 from evaluator.incidents.world import World
 from tests.stories import FAILED, HI, LO, Story, answer, labels, rule, tier
 
@@ -75,6 +76,25 @@ def test_what_must_last_opens_later() -> None:
     seen = effect(story, rule(tier(above=90.0, for_=600.0)))
     assert names(seen.pends) == ["cpu (host=web-1)"]
     assert seen.sentence() == "opens 1 later, if that lasts: cpu (host=web-1)"
+
+
+def test_what_a_new_rule_finds_may_have_lasted_already() -> None:
+    seen = effect(Story.of(), rule(tier(for_=600.0)))
+    perhaps = "or at once, where the source's history shows that it has lasted"
+    assert [each.why.endswith(perhaps) for each in seen.pends] == [True]
+    assert seen.sentence() == f"opens 1 later, if that lasts, {perhaps}: cpu (host=web-1)"
+
+
+def test_of_what_looks_back_on_samples_that_are_not_there_nobody_can_tell() -> None:
+    rising, longer = (
+        replace(tier(), trend=Trend(Way.RISING, 20.0, share=False, over=over)) for over in (600.0, 6000.0)
+    )
+    assert effect(Story.of(), rule(rising)).unknown == {"cpu": LOOKS_BACK}
+    story = Story.of(rule(rising)).tell([(0, LO)])
+    assert not effect(story, rule(replace(rising, for_=60.0))).unknown
+    assert (
+        effect(story, rule(longer)).unknown == effect(story, rule(rising, query=OTHER)).unknown == {"cpu": LOOKS_BACK}
+    )
 
 
 def test_what_is_pending_already_is_no_news() -> None:
