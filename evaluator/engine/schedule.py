@@ -10,7 +10,7 @@ from evaluator.engine.units import format_duration
 
 
 def look(missed: Missed, value: float | None, now: float, since: float) -> Look:
-    """Judge the time of the last success, in seconds since the epoch; `None`: there has never been one.
+    """Judge the time of the last success, in seconds since the epoch; `None` and 0: there has never been one.
 
     Only what became due since `since`, when the rule was first seen, can have been missed; and only `grace` after that
     is it missed.
@@ -18,7 +18,7 @@ def look(missed: Missed, value: float | None, now: float, since: float) -> Look:
     if value is not None and value != value:  # noqa: PLR0124 - NaN.
         return Look(None, "the time of the last success is not known")
     due = last_due(missed.cron, missed.timezone, now - missed.grace)
-    success = "never a success" if value is None else f"no success since {time_text(value)}"
+    success = f"no success since {time_text(value)}" if value else "never a success"
     if due is None:
         return Look(holds=False, said=f"{missed.cron} ({missed.timezone}) has never been due")
     if due < since:

@@ -63,7 +63,9 @@ def told_of(incident: Incident, rule: Rule, alerts: Sequence[Alert]) -> Incident
     value, limit = value_text(worst.alert.value, rule.unit), tier_text(worst.tier, rule.unit)
     since = time_text(incident.active_at)
     labels = {**rule.labels, **common_labels(alerts)}
-    title = render(rule.summary or _default_summary(rule, incident), labels, value=value, limit=limit, since=since)
+    title = render(
+        rule.summary or _default_summary(rule, incident, worst), labels, value=value, limit=limit, since=since
+    )
     why = reason_text(worst.alert)
     return replace(
         incident,
@@ -148,6 +150,11 @@ def closed_text(incident: Incident) -> str:
     return f"{CLOSE_SENTENCES[incident.close_reason]}, after {held_text(incident.closed_at - incident.opened_at)}"
 
 
-def _default_summary(rule: Rule, incident: Incident) -> str:
+def _default_summary(rule: Rule, incident: Incident, worst: Worst) -> str:
     group = series_text(incident.group)
-    return f"{rule.name} ({group}) is {{value}}" if group else f"{rule.name} is {{value}}"
+    name = f"{rule.name} ({group})" if group else rule.name
+    if worst.tier.absent:
+        return f"{name} is absent"
+    if worst.tier.missed is not None:
+        return f"{name} has not succeeded since {{value}}" if worst.alert.value else f"{name} has never succeeded"
+    return f"{name} is {{value}}"

@@ -45,8 +45,9 @@ def test_a_nightly_job(success, now, holds) -> None:
     assert look(NIGHTLY, at(success), at(now), LONG_AGO).holds is holds
 
 
-def test_what_never_succeeded_is_missed_once_it_was_due() -> None:
-    assert look(NIGHTLY, None, at("2026-11-24 02:20"), at("2026-11-24 01:00")) == Look(
+@pytest.mark.parametrize("never", [None, 0.0])
+def test_what_never_succeeded_is_missed_once_it_was_due(never) -> None:
+    assert look(NIGHTLY, never, at("2026-11-24 02:20"), at("2026-11-24 01:00")) == Look(
         holds=True, said="never a success; one was due at 2026-11-24 02:00:00 UTC, 20m of grace are over"
     )
 

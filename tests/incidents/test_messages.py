@@ -7,9 +7,10 @@ import pytest
 
 from evaluator.engine.alerts import Alert, AlertKey, State, quiet_alert
 from evaluator.engine.damping import Flapping
-from evaluator.engine.rules import Limit, Op, Severity
+from evaluator.engine.rules import Limit, Op, Severity, Tier
 from evaluator.engine.samples import Series
 from evaluator.engine.shapes import Missed
+from evaluator.engine.units import TIME
 from evaluator.incidents.deliveries import Message
 from evaluator.incidents.incident import STORM, Caught, CloseReason, Incident, IncidentState
 from evaluator.incidents.messages import (
@@ -226,6 +227,20 @@ def test_without_a_summary_and_a_file_the_title_is_the_rule_and_its_value() -> N
     assert told_of(INCIDENT, plain, [alert()]).title == "cpu (zone=x) is 95"
     told = told_of(replace(INCIDENT, group=()), plain, [alert(value=None)])
     assert (told.title, told.rule_at, told.unit, told.limit) == ("cpu is no value", "", None, "above 90")
+
+
+@pytest.mark.parametrize(
+    ("fields", "value", "title"),
+    [
+        ({"absent": True}, None, "cpu (zone=x) is absent"),
+        ({"missed": Missed("0 2 * * *", "UTC")}, None, "cpu (zone=x) has never succeeded"),
+        ({"missed": Missed("0 2 * * *", "UTC")}, 0.0, "cpu (zone=x) has never succeeded"),
+        ({"missed": Missed("0 2 * * *", "UTC")}, 7.0, "cpu (zone=x) has not succeeded since 1970-01-01 00:00:07 UTC"),
+    ],
+)
+def test_without_a_summary_the_title_says_what_is_not_there(fields, value, title) -> None:
+    lost = rule(Tier(Severity.P1, None, **fields), unit=TIME)
+    assert told_of(INCIDENT, lost, [alert(value=value)]).title == title
 
 
 @pytest.mark.parametrize(
