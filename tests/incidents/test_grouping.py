@@ -4,7 +4,7 @@ import pytest
 
 from evaluator.engine.alerts import Alert, AlertKey, quiet_alert
 from evaluator.engine.rules import Severity
-from evaluator.incidents.grouping import belongs, by_group, common_labels, group_of
+from evaluator.incidents.grouping import belonging, belongs, by_group, common_labels, group_of
 from tests.stories import labels, rule
 
 
@@ -61,3 +61,20 @@ def test_a_series_belongs_where_it_has_all_labels() -> None:
 def test_labels_are_listed_up_to_five_different_values(hosts: str, text: str) -> None:
     assert common_labels(alert(host=host, zone="x") for host in hosts) == {"host": text, "zone": "x"}
     assert common_labels([alert(host="a"), alert(host="b")], limit=1) == {"host": "a and 1 more"}
+
+
+@pytest.mark.parametrize(
+    ("series", "is_one"),
+    [
+        (labels(host="a", zone="x"), True),
+        (labels(host="b", zone="y"), True),
+        (labels(host="b", zone="x"), False),
+        (labels(host="b"), False),
+        (labels(host="a"), True),
+        ((), False),
+    ],
+)
+def test_a_series_belongs_to_any_of_many_groups_whatever_their_labels_are(series, is_one) -> None:
+    assert belonging([labels(host="a"), labels(zone="y"), labels(host="c", zone="x")])(series) is is_one
+    assert belonging([labels(host="z"), ()])(series)
+    assert not belonging([])(series)

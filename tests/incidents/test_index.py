@@ -138,18 +138,23 @@ def test_the_last_resolve_by_hand_is_known_for_each_group_that_it_was_about() ->
 
 
 def test_what_ended_long_ago_is_forgotten_and_nothing_else() -> None:
-    old, young = over(made("a", 100.0), 200.0, HAND), over(made("b", 150.0), 300.0)
+    # Upper case, as ids are: what ended exactly a day ago is kept whatever its id.
+    old, young = over(made("A", 100.0), 200.0, HAND), over(made("B", 150.0), 300.0)
     index = index_of(old, young, over(made("x", rule="disk"), 200.0, HAND))
     now = 200.1 + LONGEST_SPAN
     index.forget(old, now)
     assert index.by_hand("cpu", WEB) is None
     assert index.by_hand("disk", WEB) is not None
     assert index.opens("cpu", WEB, 600.0, 200.0) == 1
-    assert list(index.ended_since("cpu", 0.0)) == ["b"]
+    assert list(index.ended_since("cpu", 0.0)) == ["B"]
     assert index.openings("web", LONGEST_SPAN, now) == 0
     index.forget(young, 300.0 + LONGEST_SPAN)
     assert index.opens("cpu", WEB, 600.0, 200.0) == 0
-    assert list(index.ended_since("cpu", 0.0)) == ["b"]
+    assert list(index.ended_since("cpu", 0.0)) == ["B"]
+    index.forget(over(made("x", rule="disk"), 200.0), now)
+    # What nobody asks for is not held either.
+    assert index._opens == {"cpu": {}, "disk": {}}
+    assert index._openings == {"web": []}
 
 
 def test_openings_that_may_still_be_counted_are_kept() -> None:
