@@ -6,7 +6,7 @@ samples. It never knows rules, alerts or a clock.
 """
 
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, takewhile
 from statistics import median
 
 from evaluator.engine.calendar import time_text, zone
@@ -54,10 +54,8 @@ def _comparable(unusual: Unusual, trail: Trail, width: float, at: float, own: fl
     place = zone(unusual.timezone)
     local = datetime.fromtimestamp(at, place).replace(tzinfo=None)
     found: list[float] = []
-    for number in count(1):
-        target = (local - number * each).replace(tzinfo=place).timestamp()
-        if target < at - unusual.history:
-            break
+    same_hours = ((local - number * each).replace(tzinfo=place).timestamp() for number in count(1))
+    for target in takewhile(lambda target: target >= at - unusual.history, same_hours):
         # Where buckets are longer than that hour, the one that the time falls into counts.
         start = min(target - AROUND, target // width * width)
         found += values(trail, width, start, min(((target + AROUND) // width + 1) * width, own))
