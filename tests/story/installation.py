@@ -4,9 +4,9 @@ It knows how the daemon strings them together, in which order things are committ
 It judges nothing itself, and knows nothing of the model.
 """
 
-import copy
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 from evaluator.engine.rules import RuleSet, Severity
@@ -82,7 +82,7 @@ class Installation:
         self.store.commit(changes)
         self.committed |= changes.deliveries
         self.world.apply(changes)
-        self.history.append((now, copy.copy(changes)))
+        self.history.append((now, changes))
 
     @property
     def living_keys(self) -> set[str]:
@@ -91,14 +91,8 @@ class Installation:
 
     @property
     def routes(self) -> Routes:
-        """Return who hears of what: PagerDuty of everything, the console of P0 as well."""
-        keys = {"infrastructure": self.routing_key * 32, "payments": "p" * 32}
-        targets = {
-            (service, severity): (Target("pagerduty", key), *([CONSOLE] if severity is Severity.P0 else []))
-            for service, key in keys.items()
-            for severity in Severity
-        }
-        return Routes(MappingProxyType(targets), MappingProxyType(dict.fromkeys(keys, CONSOLE)))
+        """Return who hears of what."""
+        return routes_by(self.routing_key)
 
     def new_id(self) -> str:
         """Return the next id; ids sort by age, as ULIDs do."""
@@ -241,6 +235,18 @@ class Installation:
     def silences(self, now: float) -> set[str]:
         """Return the ids of the silences in force."""
         return {it.id for it in self.world.silences.values() if it.holds(now)}
+
+
+@cache
+def routes_by(routing_key: str) -> Routes:
+    """Return who hears of what: PagerDuty of everything, the console of P0 as well."""
+    keys = {"infrastructure": routing_key * 32, "payments": "p" * 32}
+    targets = {
+        (service, severity): (Target("pagerduty", key), *([CONSOLE] if severity is Severity.P0 else []))
+        for service, key in keys.items()
+        for severity in Severity
+    }
+    return Routes(MappingProxyType(targets), MappingProxyType(dict.fromkeys(keys, CONSOLE)))
 
 
 OUTCOMES: dict[str, Outcome] = {

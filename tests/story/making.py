@@ -208,7 +208,7 @@ NO_DATA = (
     NoData(NoDataPolicy.RESOLVE, 300.0),
     NoData(NoDataPolicy.RESOLVE, 90_000.0),
 )
-SEVERITIES = ((P1,), (P0,), (P2,), (P0, P2), (P1, P2), (P0, P1, P3), (P0, P1, P2, P3))
+SEVERITIES = ((P1,), (P1,), (P0,), (P2,), (P0, P2), (P1, P2), (P0, P1, P3))
 EVERYTHING = frozenset(range(7))
 HOURS = (
     ActiveHours("Mon-Sun 12:02-12:06 UTC", EVERYTHING, 722, 726, "UTC"),
@@ -431,7 +431,7 @@ def happening(dice: Dice, kind: str, current: RuleSet, given: Setting, weather: 
         case "run":
             first = current.get("r1")
             round_ = int((10.0 if first is None else first.every) // (GRID * given.slow)) if given.short else 1
-            longest = (1, 1, 2, 3, 6, 6, 12, 18, 40)
+            longest: tuple[int, ...] = (1, 1, 2, 3, 6, 6, 12, 18, 40)
             if given.short:
                 longest = (1, 2, 3, 6) if given.looks_back else (1, 1, 1, 2, 3)
             answers = tuple(answer(dice, given.kinds[name]) if name in current.rules else None for name in ("r1", "r2"))
@@ -487,7 +487,7 @@ def history(
 
 def quick(seed: str, *, weather: tuple[str, ...] = WEATHER) -> History:
     """Return the short history of a seed."""
-    return history(Quick(Random(seed)), weather=weather, length=8, short=True)
+    return history(Quick(Random(seed)), weather=weather, length=7, short=True)
 
 
 @st.composite

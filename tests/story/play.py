@@ -31,6 +31,7 @@ from tests.story.worlds import (
 )
 
 NAMES = ("r1", "r2")
+DELIVERIES = "deliveries"
 
 
 @dataclass
@@ -169,7 +170,7 @@ class Play:
                     self.judge(rule, self.now)
                     yield f"{rule.name} was judged"
             self.deliver()
-            yield "deliveries"
+            yield DELIVERIES
 
     def judge(self, rule: Rule, slot: float, *, live: bool = True) -> None:
         """Judge one rule, here and there."""
