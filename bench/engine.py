@@ -23,7 +23,7 @@ from evaluator.engine.conditions import nearest_row
 from evaluator.engine.rules import Limit, NoData, NoDataPolicy, Op, Query, Rule, Severity, Tier
 from evaluator.engine.samples import Samples
 from evaluator.incidents.changes import Changes
-from evaluator.incidents.judge import judge
+from evaluator.incidents.judge import assess
 from evaluator.incidents.outbox import next_due, next_time
 from evaluator.incidents.routing import Routes
 from evaluator.incidents.world import World
@@ -70,7 +70,7 @@ def samples(series: int, firing: int = 0) -> Samples:
 
 def judged(world: World, asked: Rule, result: Samples, now: float) -> Changes:
     """Judge one answer, as a cycle does."""
-    return judge(world, asked, result, now, routes=Routes(), instance="bench", ids=new_id)
+    return assess(world, asked, result, now, routes=Routes(), instance="bench", ids=new_id).changes
 
 
 def world_with(result: Samples, asked: Rule) -> tuple[World, Changes]:

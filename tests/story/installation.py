@@ -16,7 +16,7 @@ from evaluator.incidents.changes import Changes
 from evaluator.incidents.commands import Command
 from evaluator.incidents.deliveries import Accepted, Delivery, Outcome, Refused, RetryLater
 from evaluator.incidents.edits import reload
-from evaluator.incidents.judge import judge
+from evaluator.incidents.judge import assess
 from evaluator.incidents.obey import obey
 from evaluator.incidents.outbox import claim, lane_of, next_due, settled
 from evaluator.incidents.routing import CONSOLE, Routes, Target
@@ -108,7 +108,7 @@ class Installation:
         rule = self.rules.get(name)
         if rule is None or not rule.judged:
             return
-        changes = judge(
+        judgement = assess(
             self.world,
             rule,
             samples(answer),
@@ -120,7 +120,7 @@ class Installation:
             rules=self.rules,
             gate=None if rule.only_if is None else samples(gate),
         )
-        self.commit(changes, slot)
+        self.commit(judgement.changes, slot)
 
     def obey(self, command: Command) -> None:
         """Carry out what somebody asks for."""
