@@ -10,7 +10,7 @@ ARGS   ?=
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --no-input install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench coverage docs mutants lint fix wheel lock clean
+.PHONY: help install run test bench coverage docs histories mutants lint fix wheel lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ coverage: install ## Prove that tests/engine and tests/incidents reach every bra
 	$(BIN)/coverage erase
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal --cov --cov-report= tests/engine tests/incidents
 	$(BIN)/coverage report --include='evaluator/engine/*,evaluator/incidents/*' --fail-under=100
+
+histories: install ## Play a million random histories to judging and to an independent model of it; ARGS='--histories 100000' for fewer.
+	$(BIN)/python -m tests.story.many --histories 1000000 --processes $(shell nproc) $(ARGS)
 
 mutants: install ## Change judging and deciding in thousands of small ways, and see that tests notice; an hour or two.
 	nice $(BIN)/python tests/mutants.py --max-children $(shell nproc) $(ARGS)
