@@ -262,8 +262,11 @@ def _draw_sources(console: Console, sources: Sequence[Json], now: float) -> None
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in {"", "id", "value", "rules"})
+    last = len(columns) - 1
+    for number, column in enumerate(columns):
+        # What stands last without a name is the longest text of all: it must not take the room of those before it.
+        kept = column in {"", "id", "value", "rules"} and (column or number != last)
+        table.add_column(column, overflow="fold", no_wrap=bool(kept))
     return table
 
 

@@ -107,14 +107,23 @@ async def test_status_of_a_bad_night() -> None:
         assert words in text
 
 
-async def test_status_says_what_would_hold_a_pending_alert_back() -> None:
+async def test_status_says_what_would_hold_a_pending_alert_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
     held = {each.key: "window swap until 2026-10-20 03:00 UTC" for each in ALERTS if each.state is State.PENDING}
     async with daemon(replace(NIGHT, held=held)) as url:
         text = (await run("status", "--url", url)).output
     assert "becomes worse in 4 m 25 s; nothing would be sent: window swap until 2026-10-19 23:00 EDT" in text
 
 
-async def test_status_shows_what_keeps_quiet_on_purpose() -> None:
+async def test_why_an_incident_is_muted_takes_no_room_from_what_it_is() -> None:
+    muted = "silenced by ann until 2026-10-19 23:00 EDT: the disks of the second rack are swapped by their owners"
+    high = incident(CPU, Severity.P1, 9, {"host": "web-1"}, title="CPU of web-1 is 96.2 %", muted=muted)
+    async with daemon(replace(QUIET, incidents=(high,))) as url:
+        assert "CPU of web-1 is 96.2 %" in (await run("status", "--url", url)).output
+
+
+async def test_status_shows_what_keeps_quiet_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
     async with daemon(HUSHED) as url:
         text = (await run("status", "--url", url)).output
     for words in (
