@@ -208,7 +208,7 @@ def _coverage(store: Store, silence: Silence, config: Path | None) -> Json:
         listed = daemon.get("/api/v1/silences")["silences"]
         return next(each for each in listed if each["id"] == silence.id)
     except (NotThere, Unanswered, StopIteration):
-        return coverage_json(silence, store.load(time.time()).alerts, _names(loaded))
+        return coverage_json(silence, store.alerts(), _names(loaded))
 
 
 def _names(loaded: Loaded | None) -> list[str]:
@@ -256,6 +256,6 @@ def _list(show_all: bool, url: str | None, config: Path | None) -> tuple[list[Js
     now = time.time()
     with open_store(settings.store.url.get_secret_value(), read_only=True) as store:
         found = store.silences(MOST, not_over_at=None if show_all else now)
-        alerts = store.load(now).alerts
+        alerts = store.alerts()
     names = _names(loaded)
     return [{**silence_json(each, now), **coverage_json(each, alerts, names)} for each in found], settings.timezone

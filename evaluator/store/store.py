@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from evaluator.engine.alerts import Alert
 from evaluator.engine.samples import Series
 from evaluator.incidents.changes import Changes, Saved
 from evaluator.incidents.commands import Command
@@ -82,6 +83,10 @@ class Store:
     def load(self, now: float) -> Saved:
         """Return everything that is not over, as of `now`; raises `StoreUnavailable`."""
         return self._read(lambda connection: _load(connection, now), LOAD_SECONDS)
+
+    def alerts(self) -> list[Alert]:
+        """Return the alerts that have a row, without all that `load` reads besides; raises `StoreUnavailable`."""
+        return self._read(alerts.load, READ_SECONDS)
 
     def incident(self, incident: str) -> tuple[Incident, tuple[Event, ...]] | None:
         """Return an incident of any age with its timeline; `None`: there is none. Raises `StoreUnavailable`."""

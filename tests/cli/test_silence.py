@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -152,6 +153,14 @@ def test_without_a_daemon_the_store_is_listed_and_that_is_said(house: Path) -> N
         (OLD.id, "active", 1),
     ]
     assert "its time was over" in run("list", "--all").stdout
+
+
+def test_kept_samples_are_not_read_for_a_list_or_a_silence(house: Path) -> None:
+    with sqlite3.connect(house / "state.db") as database:
+        database.execute("DROP TABLE observations")
+    listed = run("list")
+    assert (listed.exit_code, "disk swap" in listed.stdout) == (0, True)
+    assert "silences 1 alert that fires now" in run("disk-*", "--for", "2h", "--reason", "swap").stdout
 
 
 def test_where_there_is_none_that_is_said(tmp_path: Path, house: Path) -> None:
