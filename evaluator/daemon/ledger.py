@@ -1,8 +1,8 @@
 """The world in memory and its way into the store.
 
 Whoever decides something hands its `Changes` to `take`: from then on they are true in memory. `flush` writes everything
-that is not written yet in one transaction. While the store cannot be written, judging goes on in memory, the unwritten
-changes are kept, and nothing of them is sent.
+that is not written yet in one transaction; only the samples that rules keep may wait a little. While the store cannot
+be written, judging goes on in memory, the unwritten changes are kept, and nothing of them is sent.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from evaluator.daemon.clock import Clock
+from evaluator.daemon.shelf import Shelf
 from evaluator.incidents.changes import Changes
 from evaluator.incidents.incident import EventKind
 from evaluator.incidents.world import World
@@ -48,6 +49,7 @@ class Ledger:
         self._metrics = metrics
         self._waiting = Changes()
         self._flying = Changes()
+        self._shelf = Shelf()
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
 
@@ -60,6 +62,8 @@ class Ledger:
         self.world.apply(changes)
         if changes:
             self._waiting.add(changes)
+            self._waiting.chunks = {}
+            self._shelf.put(changes.chunks)
             self._tell(changes)
 
     def unwritten(self) -> set[str]:
@@ -69,13 +73,22 @@ class Ledger:
     async def flush(self) -> bool:
         """Write what is not written yet; return whether everything that was there at the call is in the store now.
 
-        A caller that is cancelled leaves the transaction to itself: it is written whole, or kept for the next try.
+        Of the samples that rules keep only those are written whose turn it is. A caller that is cancelled leaves the
+        transaction to itself: it is written whole, or kept for the next try.
         """
         return await asyncio.shield(asyncio.ensure_future(self._write()))
 
-    async def _write(self) -> bool:
+    async def flush_all(self) -> bool:
+        """Write the samples that wait too; return whether that was done."""
+        while await asyncio.shield(asyncio.ensure_future(self._write(everything=True))):
+            if not len(self._shelf):
+                return True
+        return False
+
+    async def _write(self, *, everything: bool = False) -> bool:
         async with self._lock:
             batch, self._waiting = self._waiting, Changes()
+            batch.chunks = self._shelf.take(self._clock.monotonic(), everything=everything)
             self._flying = batch
             started = self._clock.monotonic()
             try:
@@ -114,6 +127,8 @@ class Ledger:
 
     def _failed(self, batch: Changes, failure: CommitFailed) -> bool:
         """Keep what was not written for the next try."""
+        self._shelf.put_back(batch.chunks)
+        batch.chunks = {}
         batch.add(self._waiting)
         self._waiting = batch
         self._note(failure)

@@ -141,7 +141,7 @@ class Daemon:
         await self._within(end - FOR_CLOSING, self.filling.stop())
         await self._within(end - FOR_CLOSING, self.ledger.flush())
         await self.dispatcher.drain(end - FOR_CLOSING)
-        await self._within(end, self.ledger.flush())
+        await self._within(end, self.ledger.flush_all())
         await self._within(end, self._closing.aclose())
         log.info("stopped")
 

@@ -62,8 +62,6 @@ def assess(
     )
     evaluation = evaluate(rule, result, before, world.remembered.get(rule.name, {}), now, standing)
     changes = Changes(alerts=dict(evaluation.alerts), transitions=list(evaluation.transitions))
-    for (width, trail, number), chunk in evaluation.chunks.items():
-        changes.chunks[ChunkKey(rule.name, width, trail, number)] = chunk
     if live:
         changes.slots[rule.name] = now
     for series, absent in evaluation.absent.items():
@@ -81,6 +79,9 @@ def assess(
     changes.add(decision.changes)
     if evaluation.good:
         _mark(world, rule, changes, now)
+    # After the mark: a quiet rule that keeps samples is marked no more often than any other.
+    for (width, trail, number), chunk in evaluation.chunks.items():
+        changes.chunks[ChunkKey(rule.name, width, trail, number)] = chunk
     return Judgement(evaluation, changes, decision.held)
 
 

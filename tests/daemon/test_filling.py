@@ -124,6 +124,7 @@ async def test_a_new_rule_gets_all_it_looks_back_on_a_day_at_a_time_the_newest_f
     assert min(kept) >= room.now - 2 * DAY - 1800
     assert room.now - 600 <= max(kept) < room.now
     assert all(value == (at + 150) % 1000 for at, value in kept.items())
+    assert await room.rooms.ledger.flush_all()
     assert sum(len(commit.chunks) for commit in room.rooms.store.commits) >= 3, "what was fetched is written"
     assert room.rooms.counted("history_requests_total", source="prometheus", outcome="answered") == 3
 

@@ -83,7 +83,7 @@ def test_a_rise_is_seen_over_a_kill_where_nobody_else_remembers(
 
     queue.long(10)
     first = house.run()
-    until(lambda: climbs_for(8))
+    until(lambda: climbs_for(12))
     first.kill()
     assert not pagerduty.incidents(), "three quarters of the window must be known"
     with open_store(house.store_url, read_only=True) as store:
