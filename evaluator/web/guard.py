@@ -103,6 +103,8 @@ class Guard:
 
 def failure(path: str, status: int, kind: str, sentence: str) -> Response:
     """Return an error: in Prometheus' shape under /api, as plain text elsewhere."""
+    # What is quoted of a body may have lone surrogates, which no answer can be written with.
+    sentence = sentence.encode("utf-8", "replace").decode()
     if path.startswith("/api/"):
         return JSONResponse({"status": "error", "errorType": kind, "error": sentence}, status)
     return PlainTextResponse(f"{sentence}\n", status)

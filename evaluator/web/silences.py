@@ -51,8 +51,8 @@ def silence_of(
     return Silence(
         id=id_,
         selector=Selector(tuple(rules), tuple(exceptions), dict(series)),
-        by=_one_line("by", by, BY_LENGTH),
-        reason=_one_line("reason", reason, REASON_LENGTH),
+        by=one_line("by", by, BY_LENGTH),
+        reason=one_line("reason", reason, REASON_LENGTH),
         starts_at=now,
         ends_at=ends_at,
         ends_with_alert=ends_with_alert,
@@ -137,7 +137,8 @@ def _require_patterns(name: str, patterns: Collection[str]) -> None:
             )
 
 
-def _one_line(name: str, text: str, most: int) -> str:
+def one_line(name: str, text: str, most: int) -> str:
+    """Return a text in one line; `ValueError` says why nobody should have to read it."""
     line = " ".join(text.split())
     if not line:
         raise ValueError(f"{name} is missing: whoever looks at this at night must know")

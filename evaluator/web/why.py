@@ -4,6 +4,7 @@ This module knows lines: one sentence for one alert in one evaluation. It never 
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -93,7 +94,7 @@ def question(rule: str, series: str, at: str | None, limit: str | None, now: flo
         raise ValueError(f"series is longer than {SERIES_LENGTH} characters")
     if series and "=" not in series:
         raise ValueError(f'series is some labels, as in "host=web-1, device=sda", not "{shorten(series, 40)}"')
-    if limit is not None and not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST):
+    if limit is not None and not (re.fullmatch(r"[0-9]{1,4}", limit) and 1 <= int(limit) <= MOST):
         raise ValueError(f"limit is a number from 1 to {MOST}")
     moment = None if at is None else moment_of(at, now, zone(timezone), ahead=False)
     return Question(rule, series, moment, LIMIT if limit is None else int(limit))

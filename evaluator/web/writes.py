@@ -20,7 +20,7 @@ from evaluator.engine.units import parse_duration
 from evaluator.incidents.silence import Silence
 from evaluator.web.guard import bearer, failure
 from evaluator.web.moments import moment_of
-from evaluator.web.silences import coverage_json, silence_json, silence_of
+from evaluator.web.silences import BY_LENGTH, coverage_json, one_line, silence_json, silence_of
 from evaluator.web.view import Snapshot, View
 from evaluator.web.wording import shorten, zone
 
@@ -113,8 +113,11 @@ class Writes:
         if found is None:
             raise _RefusedError(404, "not_found", "there is no silence of this id; GET /api/v1/silences lists them")
         if not found.over(shown.now):
-            by = " ".join(request.query_params.get("by", UNNAMED).split())
-            found = await self._view.unsilence(found, shorten(by or UNNAMED, 100))
+            try:
+                by = one_line("by", request.query_params.get("by") or UNNAMED, BY_LENGTH)
+            except ValueError as problem:
+                raise _RefusedError(400, "bad_data", str(problem)) from None
+            found = await self._view.unsilence(found, by)
         return _answer(_shown(found, self._view.snapshot()))
 
 

@@ -223,6 +223,36 @@ async def test_what_cannot_be_meant_changes_nothing_and_says_what_can(body: obje
     assert view.shown is NIGHT
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"\\ud800": 1}',
+        b'{"rules": ["*"], "until": "\\ud800", "reason": "x"}',
+        b'{"rules": ["*"], "for": "\\ud800", "reason": "x"}',
+        b'{"rules": ["\\ud800"], "for": "2h", "reason": "x"}',
+        b'{"rules": ["*"], "for": "2h", "reason": "\\udfff"}',
+        b'{"rules": ["*"], "for": "2h", "reason": "x", "by": "\\udfff"}',
+        b'{"rules": ["*"], "series": {"\\ud800": "x"}, "for": "2h", "reason": "x"}',
+        b'{"rules": ["*"], "for": ' + b"9" * 5000 + b', "reason": "x"}',
+        b"\xff\xfe{",
+    ],
+)
+async def test_what_no_text_can_have_is_a_mistake_of_the_body_and_not_of_ours(body: bytes) -> None:
+    view = FrozenView(NIGHT)
+    response = await post(body, view)
+    assert response.status_code == 400, response.text
+    assert error(response)
+    assert view.snapshot().silences == NIGHT.silences
+
+
+async def test_who_ends_a_silence_is_a_plain_name() -> None:
+    response = await ask(
+        f"/api/v1/silences/{SILENCE.id}?by=ann%1b%5b2J",
+        view=FrozenView(HUSHED), method="DELETE", token=TOKEN, headers=BEARER,
+    )  # fmt: skip
+    assert (response.status_code, error(response)) == (400, "by has control characters")
+
+
 @pytest.mark.parametrize("until", ["2026-10-20T02:15:00Z", "2026-10-19T00:00:00Z", "later", "2028-01-01T00:00:00Z"])
 async def test_an_end_that_is_past_far_or_no_time_is_refused(until: str) -> None:
     response = await post({"rules": ["*"], "reason": "x", "until": until})

@@ -40,6 +40,12 @@ def view() -> FrozenView:
     return found
 
 
+@pytest.mark.parametrize("limit", ["0000000019999999", "0", "-1", "1001", "%C2%B2", "1" * 5000, "1e2", ""])
+async def test_a_limit_is_a_number_of_lines_that_can_be_shown(limit: str) -> None:
+    response = await ask(f"/api/v1/why?rule=cpu-high&limit={limit}", view=view())
+    assert (response.status_code, response.json()["error"]) == (400, "limit is a number from 1 to 1000")
+
+
 async def test_a_pending_alert_says_what_would_be_and_not_what_is() -> None:
     lines = [seen(NOW, held="window swap until 2026-10-20 03:00 UTC: disks", state=State.PENDING)]
     (line,) = (await data("/api/v1/why?rule=cpu-high", view=FrozenView(NIGHT, seen=lines)))["lines"]
