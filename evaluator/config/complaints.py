@@ -36,6 +36,16 @@ _WRONG_TYPE: Mapping[str, tuple[str, str]] = {
     "model_type": ("must be a table", "write it in braces: { key = value }"),
     "model_attributes_type": ("must be a table", "write it in braces: { key = value }"),
 }
+_TABLES: Mapping[str, str] = {
+    "rising": '{ by = "50%", over = "15m" }',
+    "falling": '{ by = "50%", over = "15m" }',
+    "unusual": '{ by = "4 mad" }',
+    "missed": '{ cron = "0 2 * * *", grace = "20m" }',
+    "only_if": "{ query = ..., above = 50 }",
+    "recover": '{ below = 80, for = "5m" }',
+    "when": '{ cron = "55 2 * * *", for = "15m" }',
+}
+"""A table of each key for which nobody can guess what is in it."""
 _REFERENCE = 'write it between quotes, or { env = "NAME" } or { file = "path" }'
 
 _PREDICATES = frozenset({"must", "is", "has", "cannot", "needs"})
@@ -132,11 +142,15 @@ def _translate(model: type[BaseModel], details: ErrorDetails, document: Document
         yield unknown_key(document, path, known_keys(model, details["loc"]))
     elif kind == "missing":
         if not document.incomplete(path[:-1]):
-            yield document.at_key(path[:-1], f"`{loc[-1]}` is missing" if loc else "something is missing")
+            key = str(path[-2]) if len(path) > 1 else ""
+            hint = f"write {key} = {_TABLES[key]}" if key in _TABLES else ""
+            yield document.at_key(path[:-1], f"`{loc[-1]}` is missing" if loc else "something is missing", hint)
     elif kind == "string_type" and document.source.settings:
         yield document.at_value(path, f"{name} must be a text", _REFERENCE)
     elif kind in _WRONG_TYPE:
         message, hint = _WRONG_TYPE[kind]
+        if message == "must be a table" and path[-1] in _TABLES:
+            hint = f"write {path[-1]} = {_TABLES[str(path[-1])]}"
         yield document.at_value(path, f"{name} {message}", hint)
     elif kind in {"literal_error", "enum"}:
         yield _choice(details, document, path, name)

@@ -27,6 +27,18 @@ _SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_ABBREVIATIONS = {
+    **dict.fromkeys(("ET", "EDT"), "America/New_York"),
+    **dict.fromkeys(("CT", "CDT"), "America/Chicago"),
+    **dict.fromkeys(("MT", "MDT"), "America/Denver"),
+    **dict.fromkeys(("PT", "PST", "PDT"), "America/Los_Angeles"),
+    "BST": "Europe/London",
+    "CEST": "Europe/Berlin",
+    **dict.fromkeys(("AEST", "AEDT"), "Australia/Sydney"),
+    "JST": "Asia/Tokyo",
+    "Z": "UTC",
+}
+"""What clocks show, and what is no name of a time zone: those that mean one place only."""
 _HOURS = re.compile(
     r"(?:(?P<days>[A-Za-z][A-Za-z,\s-]*?)\s+)?(?P<from>[0-9]\S*?)\s*-\s*(?P<to>\S+)(?:\s+(?P<zone>\S.*))?"
 )
@@ -46,10 +58,23 @@ def zone_name(value: str) -> str:
     try:
         ZoneInfo(value)
     except (LookupError, ValueError, OSError):
-        meant = did_you_mean(value, available_timezones())
+        meant = _zone_meant(value)
         hint = f'did you mean "{meant}"?' if meant else 'write one like "Europe/Vienna" or "UTC"'
         raise ValueError(f'"{value[:60]}" is not a time zone; {hint}') from None
     return value
+
+
+def _zone_meant(value: str) -> str:
+    """Return the zone that somebody means by an abbreviation, a city or a slip; empty where nobody can tell."""
+    if value.upper() in _ABBREVIATIONS:
+        return _ABBREVIATIONS[value.upper()]
+    zones, name = available_timezones(), value.strip().replace(" ", "_").lower()
+    same = sorted(zone for zone in zones if zone.lower() == name or zone.lower().partition("/")[2] == name)
+    if name and same:
+        return min(same, key=lambda zone: zone.lower() != name)
+    # Three letters are near to three others, of a place far away; and an offset is near to another hour.
+    vague = len(value) <= len("AEST") or re.search(r"[+-][0-9]", value)
+    return "" if vague else did_you_mean(value, zones)
 
 
 def _cron(value: object) -> str:

@@ -8,6 +8,7 @@ from evaluator.config.load import Loaded
 from evaluator.config.times import longest_gap
 from evaluator.engine.rules import Limit, NoData, NoDataPolicy, Op, Recover, Rule, Tier
 from evaluator.engine.shapes import Comparison, Direction, Missed, Trend, Unusual, Way
+from evaluator.engine.units import TIME
 
 Loader = Callable[..., Loaded]
 SETTINGS = """\
@@ -136,7 +137,7 @@ ALONE = 'datapoints = "3 of 5"\nno_data = "breach"\nunit = "percent"\nrecover = 
 def test_what_means_nothing_to_a_condition_is_not_inherited(reads: Callable[..., Rule], written: str) -> None:
     rule = reads(f'severity = "P1"\n{written}', ALONE)
     assert (tier(rule).datapoints, tier(rule).recover, rule.no_data) == (None, Recover(for_=180.0), NoData())
-    assert rule.unit == ("percent" if tier(rule).absent else None)
+    assert rule.unit == ("percent" if tier(rule).absent else TIME)
     other = reads('severity = "P1"\nabove = 9', ALONE)
     assert tier(other).datapoints is not None
     assert other.no_data == NoData(NoDataPolicy.BREACH)
@@ -164,3 +165,35 @@ def test_the_longest_time_between_two_times_of_a_crontab_line(
     cron: str, more_than: float, expected: float | None
 ) -> None:
     assert longest_gap(cron, more_than) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('missed = "0 2 * * *"', '`missed` must be a table | write missed = { cron = "0 2 * * *", grace = "20m" }'),
+        ("unusual = true", '`unusual` must be a table | write unusual = { by = "4 mad" }'),
+        ("rising = { by = 10 }", '`over` is missing | write rising = { by = "50%", over = "15m" }'),
+        ("above = 1\nlabels = 3", "`labels` must be a table | write it in braces: { key = value }"),
+    ],
+)
+def test_of_a_table_that_is_none_it_is_shown_what_is_in_it(
+    errors: Callable[..., list[str]], written: str, said: str
+) -> None:
+    assert errors(f'severity = "P1"\n{written}') == [said]
+
+
+@pytest.mark.parametrize(
+    ("zone", "hint"),
+    [
+        ("PST", 'did you mean "America/Los_Angeles"?'),
+        ("New York", 'did you mean "America/New_York"?'),
+        ("utc", 'did you mean "UTC"?'),
+        ("America/NewYork", 'did you mean "America/New_York"?'),
+        ("QST", 'write one like "Europe/Vienna" or "UTC"'),
+        ("UTC+2", 'write one like "Europe/Vienna" or "UTC"'),
+        ("", 'write one like "Europe/Vienna" or "UTC"'),
+    ],
+)
+def test_a_hint_never_leads_to_another_time(errors: Callable[..., list[str]], zone: str, hint: str) -> None:
+    written = f'severity = "P1"\nmissed = {{ cron = "0 2 * * *", timezone = "{zone}" }}'
+    assert errors(written) == [f'`timezone`: "{zone}" is not a time zone | {hint}']
