@@ -48,7 +48,9 @@ def _sentence(rule: Rule, tier: Tier, looked: Looked) -> str:
         case State.PENDING if unknown:
             return f"{said}; pending {since}, and neither fires nor ends on that"
         case State.PENDING:
-            return f"{said} {since}, fires {_until(looked.clock + tier.for_, looked)}"
+            # A count that began anew after blindness would not add up without saying so.
+            anew = f", counted from {_clock_text(looked.clock, looked.at)}" if looked.clock > looked.active_at else ""
+            return f"{said} {since}{anew}, fires {_until(looked.clock + tier.for_, looked)}"
         case State.FIRING if unknown:
             return f"{said}; firing {since}, and does not end on that"
         case State.FIRING:

@@ -40,6 +40,12 @@ STILL_PENDING = "pending since 03:00:00 UTC, and neither fires nor ends on that"
         ),
         (
             SLOW,
+            [(0, rows(HI)), (60, rows(HI)), (600, rows(HI))],
+            "95 % is above 90 % since 03:00:00 UTC, counted from 03:10:00 UTC, "
+            "fires at 03:20:00 UTC if that lasts (10m to go)",
+        ),
+        (
+            SLOW,
             [(0, rows(HI)), (60, rows(HI)), (120, FAILED)],
             f"unknown since 03:01:00 UTC: no answer in time; {STILL_PENDING}",
         ),
