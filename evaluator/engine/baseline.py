@@ -34,7 +34,8 @@ def look(unusual: Unusual, trail: Trail, width: float, at: float, value: float, 
         return Look(None, "no value that could be compared")
     own = at // width * width
     comparable = _comparable(unusual, trail, width, at, own)
-    begun = first_kept(trail, width)
+    # Older ones are still kept or not, as it comes: what is judged must not hang on when they are pruned.
+    begun = first_kept(trail, width, at - unusual.history - AROUND)
     learned = (own if begun is None else begun) + unusual.learn
     few = len(comparable) < FEWEST
     if at < learned:

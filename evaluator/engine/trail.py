@@ -73,12 +73,14 @@ def _first_bucket(width: float, start: float) -> int:
     return number - 1 if (number - 1) * width >= start else number
 
 
-def first_kept(trail: Trail, width: float) -> float | None:
-    """Return the time of the oldest kept sample, or `None`."""
+def first_kept(trail: Trail, width: float, start: float) -> float | None:
+    """Return the time of the oldest kept sample of the buckets that begin from `start` on, or `None`."""
+    first = _first_bucket(width, start)
     for number in sorted(trail):
-        for place, value in enumerate(trail[number]):
-            if value == value:  # noqa: PLR0124 - NaN.
-                return (number * CHUNK + place) * width
+        base = number * CHUNK
+        for place in range(max(first - base, 0), CHUNK):
+            if trail[number][place] == trail[number][place]:  # NaN is not.
+                return (base + place) * width
     return None
 
 

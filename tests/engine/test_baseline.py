@@ -141,6 +141,15 @@ def test_it_learns_until_its_time_has_passed_since_the_first_sample() -> None:
     )
 
 
+def test_it_learns_anew_after_a_gap_as_long_as_its_history_be_the_old_samples_pruned_or_not() -> None:
+    weeks = trail_of([(NOW - 8 * DAY, 100.0)], WIDTH)
+    learning = unusual(learn=1)
+    assert look(learning, {**weeks, **before(SOME)}, WIDTH, NOW, 1e6, None) == judged(learning, SOME, 1e6)
+    oldest = NOW - 7 * DAY - HOUR / 2
+    kept = {**trail_of([(oldest, 100.0)], WIDTH), **before(SOME)}
+    assert look(learning, kept, WIDTH, NOW, 1e6, None).holds is True
+
+
 def test_a_series_that_is_new_begins_to_learn_now() -> None:
     assert look(unusual(learn=14, days=28), {}, WIDTH, NOW + 60.0, 5.0, None) == Look(
         None, "learning until 2026-10-29 12:00 UTC: 0 of 5 samples"

@@ -67,13 +67,14 @@ def test_the_order_in_which_samples_come_changes_nothing(width, buckets) -> None
     samples = [((bucket + 0.5) * width, float(bucket)) for bucket in buckets]
     trail, end = trail_of(samples, width), 2_000 * width
     assert list(points(trail, width, 0.0, end)) == list(points(trail_of(sorted(samples), width), width, 0.0, end))
-    assert first_kept(trail, width) == 0.0
+    assert first_kept(trail, width, 0.0) == 0.0
 
 
 def test_the_oldest_sample_is_found_in_the_oldest_chunk_that_has_one() -> None:
-    assert first_kept({}, 60.0) is None
-    assert first_kept({0: (math.nan,) * CHUNK}, 60.0) is None
-    assert first_kept(trail_of([(9e6, 1.0), (6e5, 2.0)], 60.0), 60.0) == 6e5
+    assert first_kept({}, 60.0, 0.0) is None
+    assert first_kept({0: (math.nan,) * CHUNK}, 60.0, 0.0) is None
+    two = trail_of([(9e6, 1.0), (6e5, 2.0)], 60.0)
+    assert [first_kept(two, 60.0, start) for start in (0.0, 6e5, 6e5 + 1, 9e6, 9e6 + 1)] == [6e5, 6e5, 9e6, 9e6, None]
 
 
 def test_a_chunk_is_outlived_when_its_last_bucket_is() -> None:
