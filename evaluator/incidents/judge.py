@@ -48,9 +48,9 @@ def assess(
 ) -> Judgement:
     """Judge one answer to one rule's query as of the slot `now`.
 
-    `live` is false for what is judged from a source's history: such an evaluation may close, but not open, join or
-    raise. `rules` is the rule set in force, for what inhibits and mutes; `gate` the answer to the query of the rule's
-    `only_if`.
+    `world` is left as it is: the caller applies and commits. `live` is false for what is judged from a source's
+    history: such an evaluation may close, but not open, join or raise. `rules` is the rule set in force, for what
+    inhibits and mutes; `gate` the answer to the query of the rule's `only_if`.
     """
     before = world.book(rule.name)
     mark = world.judged.get(rule.name)
@@ -83,26 +83,6 @@ def assess(
     for (width, trail, number), chunk in evaluation.chunks.items():
         changes.chunks[ChunkKey(rule.name, width, trail, number)] = chunk
     return Judgement(evaluation, changes, decision.held)
-
-
-def judge(
-    world: World,
-    rule: Rule,
-    result: PollResult,
-    now: float,
-    *,
-    routes: Routes,
-    instance: str,
-    ids: Callable[[], str],
-    live: bool = True,
-    rules: RuleSet = NO_OTHERS,
-    gate: PollResult | None = None,
-) -> Changes:
-    """Return what `assess` finds out as changes only. `world` is left as it is: the caller applies and commits."""
-    judgement = assess(
-        world, rule, result, now, routes=routes, instance=instance, ids=ids, live=live, rules=rules, gate=gate
-    )
-    return judgement.changes
 
 
 def _failure(rule: Rule, result: PollResult, gate: PollResult | None) -> str:

@@ -2,16 +2,15 @@
 
 from dataclasses import replace
 
-from evaluator.engine.alerts import State
 from evaluator.engine.calendar import time_text
 from evaluator.engine.rules import Rule, RuleSet, Severity
 from evaluator.incidents.announce import Circumstances, notice
 from evaluator.incidents.changes import Changes, Remembered, Saved
-from evaluator.incidents.judge import MARK_EVERY, judge
+from evaluator.incidents.judge import MARK_EVERY
 from evaluator.incidents.messages import message_of, told_of
 from evaluator.incidents.routing import CONSOLE, Routes, Target
 from evaluator.incidents.world import World
-from tests.stories import HI, KEY, LO, PAGERDUTY, WEB, Story, answer, rule
+from tests.stories import HI, KEY, LO, PAGERDUTY, WEB, Story, rule
 
 
 def test_ended_incidents_are_kept_for_a_day_in_memory() -> None:
@@ -125,12 +124,3 @@ def test_a_rule_knows_whether_it_is_judged_and_where_it_asks() -> None:
     assert rule().judged
     assert rule().source == "prometheus"
     assert rule(query=replace(rule().query, step=300.0)).step == 300
-
-
-def test_to_judge_is_to_assess_without_the_evaluation() -> None:
-    story = Story.of(rule())
-    changes = judge(
-        story.world, story.rules["cpu"], answer(HI), 60, routes=story.routes, instance="test", ids=story.ids
-    )
-    assert [alert.state for alert in changes.alerts.values() if alert is not None] == [State.FIRING]
-    assert len(changes.incidents) == 1
