@@ -5,10 +5,9 @@ This command reads the store of the daemon and asks the sources of the changed r
 
 import asyncio
 import os
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from rich.console import Console
@@ -35,7 +34,7 @@ class Incomparable(Exception):  # noqa: N818  # Nothing is wrong with the files;
 def effect(loaded: Loaded, paths: Sequence[Path], config: Path | None) -> Effect:
     """Return what putting these files in force does to the daemon that runs; raises `Incomparable`.
 
-    With `paths` the named files take the place of those of the same name, or come on top.
+    With `paths` the named files take the place of those of the same name in the folder of rules, or come on top.
     """
     if loaded.settings is None:
         raise Incomparable("the settings cannot be used")
@@ -43,8 +42,8 @@ def effect(loaded: Loaded, paths: Sequence[Path], config: Path | None) -> Effect
     texts = {each.path: each.text for each in saved.files}
     if not texts:
         raise Incomparable("no rule is in force yet: start `evaluator run` once")
-    running = _loaded(texts, config)
-    after = _loaded({**_others(texts, loaded), **loaded.files}, config) if paths else loaded
+    running = load(config, os.environ, texts=texts)
+    after = load(config, os.environ, texts={**texts, **_named(loaded, texts)}) if paths else loaded
     changed = [after.rules.rules[name] for name in changed_rules(running.rules, after.rules)]
     judged = [rule for rule in changed if rule.judged]
     asked: list[Query] = [rule.query for rule in judged]
@@ -107,18 +106,16 @@ def _saved(url: str) -> Saved:
         raise Incomparable(unavailable.message) from None
 
 
-def _others(texts: Mapping[str, str], loaded: Loaded) -> dict[str, str]:
-    """Return the texts in force that none of the named files takes the place of."""
-    return {name: text for name, text in texts.items() if not _replaced(name, loaded.files)}
+def _named(loaded: Loaded, texts: Collection[str]) -> dict[str, str]:
+    """Return the texts of the named files, under the names of the files in force whose places they take."""
+    base, folder = loaded.path.absolute().parent, os.path.normpath(loaded.folder.absolute())
+    return {_name_of(os.path.normpath(base / file), folder, texts): text for file, text in loaded.files.items()}
 
 
-def _replaced(name: str, given: Iterable[str]) -> bool:
-    return any(f"/{each}".endswith(f"/{name}") for each in given)
-
-
-def _loaded(texts: Mapping[str, str], config: Path | None) -> Loaded:
-    """Return the rules of these texts under the settings of now."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number, text in enumerate(texts.values()):
-            (Path(folder) / f"{number:06}.toml").write_text(text, encoding="utf-8")
-        return load(config, os.environ, only=(Path(folder),))
+def _name_of(place: str, folder: str, texts: Collection[str]) -> str:
+    """Return the name of a file in the folder of rules; elsewhere, of the one in force that its path ends with."""
+    path = PurePath(place)
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    same = [name for name in texts if path.as_posix().endswith(f"/{name}")]
+    return max(same, key=len, default=path.as_posix())

@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from evaluator.config.builtin import NAMES, built_in_rules
 from evaluator.config.document import read_document
-from evaluator.config.inforce import InForce
+from evaluator.config.inforce import InForce, Judge
 from evaluator.config.lint import lint_file, lint_settings
 from evaluator.config.lint_rule import Whole
 from evaluator.config.plugins import Plugins, installed
 from evaluator.config.problems import Problem, in_order
-from evaluator.config.rules import RuleFile, read_rules
+from evaluator.config.rules import read_rules
 from evaluator.config.settings import Settings
 from evaluator.config.settings_file import SettingsFile, read_settings
 from evaluator.config.text import LARGEST
@@ -62,12 +62,14 @@ def load(
     keep_vanished: bool = False,
     plugins: Plugins | None = None,
     only: Sequence[Path] = (),
+    texts: Mapping[str, str] | None = None,
     now: float | None = None,
 ) -> Loaded:
     """Read settings and rules.
 
     `saved` are the last good texts of rule files (`None` at a check, empty at a daemon's first start). With
     `keep_vanished` a file that is gone keeps its rules. `only`: these rule files and folders instead of the settings'.
+    `texts`: these rule files, by name as in `Loaded.files`, and none of a disk.
     `now` (seconds since the epoch) is for windows that are long over.
     """
     plugins = plugins or installed()
@@ -82,7 +84,10 @@ def load(
     judged = read_settings(document, environ, base, plugins)
     problems: list[Problem] = [*plugins.problems, *judged.problems]
     folder = base / judged.rules
-    state = _rules_in_force(base, folder, saved or {}, judged, keep_vanished=keep_vanished, only=only)
+    if texts is None:
+        state = _rules_in_force(base, folder, saved or {}, judged, keep_vanished=keep_vanished, only=only)
+    else:
+        state = _rules_of(texts, f"{_relative(folder, base)}/", judged)
     problems += state.problems
     if judged.settings is not None:
         problems += lint_settings(document, judged.settings)
@@ -166,11 +171,9 @@ def _rules_in_force(
 ) -> InForce:
     """Return the rule files in force, judged against the settings."""
     prefix = "" if only else f"{_relative(folder, base)}/"
-
-    def judge(name: str, raw: bytes) -> RuleFile:
-        return read_rules(read_document(prefix + name, raw), judged.declared)
-
-    state = InForce(judge, saved, prefix, frozenset(NAMES) | (_names_in(folder) if only else frozenset()))
+    state = InForce(
+        _judge(prefix, judged), saved, prefix, frozenset(NAMES) | (_names_in(folder) if only else frozenset())
+    )
     disk: dict[str, bytes] = {}
     unreadable: dict[str, Problem] = {}
     try:
@@ -190,6 +193,18 @@ def _rules_in_force(
         else:
             unreadable[name] = problem
     state.settle(disk, unreadable, keep_vanished=keep_vanished)
+    return state
+
+
+def _judge(prefix: str, judged: SettingsFile) -> Judge:
+    """Return what reads one rule file's text under these settings."""
+    return lambda name, raw: read_rules(read_document(prefix + name, raw), judged.declared)
+
+
+def _rules_of(texts: Mapping[str, str], prefix: str, judged: SettingsFile) -> InForce:
+    """Return rule files of which the texts are known, judged against the settings."""
+    state = InForce(_judge(prefix, judged), {}, prefix, frozenset(NAMES))
+    state.settle({name: text.encode("utf-8", "replace") for name, text in texts.items()}, {}, keep_vanished=False)
     return state
 
 

@@ -180,6 +180,14 @@ def test_the_example_of_all_keys_is_right() -> None:
     assert len(loaded.rules) >= 8
 
 
+def test_texts_take_the_place_of_the_whole_folder(loader: Loader, rule: Text, folder: Path) -> None:
+    loader({"a.toml": rule("a"), "broken.toml": "[rule"})
+    texts = {"b.toml": rule("b"), "sub/c.toml": rule("c")}
+    loaded = load(folder / "evaluator.toml", os.environ, plugins=PLUGINS, texts=texts)
+    assert (names(loaded), loaded.files, errors(loaded)) == (["b", "c"], texts, [])
+    assert loaded.rules.rules["c"].file == "rules/sub/c.toml"
+
+
 def test_only_the_named_files_are_read(loader: Loader, rule: Text, folder: Path) -> None:
     loader({"a.toml": rule("a"), "sub/b.toml": rule("b"), "sub/c.toml": rule("c")})
     config = folder / "evaluator.toml"

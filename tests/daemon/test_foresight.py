@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from evaluator.cli.main import app
+from evaluator.incidents.changes import Changes, RuleFile
+from evaluator.store.store import open_store
 from evaluator.testing.pagerduty import PagerDuty
 from evaluator.testing.weather import hang
 from tests.daemon.metrics import Metrics
@@ -91,6 +93,31 @@ def test_a_draft_of_one_file_leaves_the_others_in_force(house: House, daemon: Ru
     found = effect(house, str(path))["against_running"]
     assert (found["changed"], found["removed"], found["closes"]) == (["queue"], [], [])
     assert [each["rule"] for each in found["pends"]] == ["queue"]
+
+
+@pytest.mark.parametrize(
+    ("place", "removed"),
+    [
+        ("rules/sub/a.toml", ["sub"]),
+        ("rules/a.toml", ["top"]),
+        ("rules/new/a.toml", []),
+        ("rules/sub/../a.toml", ["top"]),
+        ("draft/sub/a.toml", ["sub"]),
+        ("draft/a.toml", ["top"]),
+        ("draft/b.toml", []),
+    ],
+)
+def test_a_named_file_takes_the_place_of_one_file_only(house: House, place: str, removed: list[str]) -> None:
+    in_force = {"a.toml": rule("top"), "sub/a.toml": rule("sub")}
+    (house.folder / "var").mkdir(exist_ok=True)
+    with open_store(house.store_url) as store:
+        store.commit(Changes(files={name: RuleFile(name, text, 1.0) for name, text in in_force.items()}))
+    path = house.folder / place
+    for folder in ("rules/sub", "rules/new", "draft/sub"):
+        (house.folder / folder).mkdir(parents=True, exist_ok=True)
+    path.write_text(rule("fresh"))
+    found = effect(house, str(path))["against_running"]
+    assert (found["changed"], found["removed"]) == (["fresh"], removed)
 
 
 def test_a_rule_that_the_draft_does_not_have_is_removed(house: House, daemon: Running) -> None:
