@@ -19,6 +19,9 @@ from evaluator.engine.units import format_duration
 PATIENCE = 3_600.0
 """Seconds for which `only_if` must not have held before what fires is taken for clear."""
 
+ENDS = f"which ends it once it has lasted {format_duration(PATIENCE)}"
+"""What a sentence ends with where `only_if` does not hold for what fires."""
+
 
 class Gate:
     """The answer to the query of an `only_if`."""
@@ -85,7 +88,7 @@ def gated(alert: Alert, look: Look, finding: Finding) -> Finding:
         return replace(finding, verdict=Verdict.CLEAR, said=look.said)
     unmet = finding.slot - (finding.slot if alert.unmet_since is None else alert.unmet_since)
     if unmet < PATIENCE:
-        return replace(finding, verdict=Verdict.UNKNOWN, said=look.said)
+        return replace(finding, verdict=Verdict.UNKNOWN, said=f"{look.said}, {ENDS}")
     return replace(finding, verdict=Verdict.CLEAR, said=f"{look.said}, and has not for {format_duration(PATIENCE)}")
 
 

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from evaluator.engine.alerts import Alert, Finding, Looked, State, Verdict
 from evaluator.engine.calendar import time_text
+from evaluator.engine.gate import ENDS
 from evaluator.engine.rules import Rule, Tier
 from evaluator.engine.units import format_duration
 from evaluator.engine.wording import healthy_text, held_text, tier_text, value_text
@@ -52,11 +53,11 @@ def _sentence(rule: Rule, tier: Tier, looked: Looked) -> str:
             anew = f", counted from {_clock_text(looked.clock, looked.at)}" if looked.clock > looked.active_at else ""
             return f"{said} {since}{anew}, fires {_until(looked.clock + tier.for_, looked)}"
         case State.FIRING if unknown:
-            return f"{said}; firing {since}, and does not end on that"
+            return f"{said}; firing {since}{_stays(looked)}"
         case State.FIRING:
             return f"{said}; {'' if looked.verdict is Verdict.BREACH else 'still '}firing {since}"
         case State.RECOVERING if unknown:
-            return f"{said}; recovering since {_clock_text(looked.clock, looked.at)}, and does not end on that"
+            return f"{said}; recovering since {_clock_text(looked.clock, looked.at)}{_stays(looked)}"
         case State.RECOVERING:
             begun, ends = _clock_text(looked.clock, looked.at), looked.clock + max(tier.recover.for_, looked.hold)
             return f"{said} since {begun}, ends {_until(ends, looked)}"
@@ -116,6 +117,11 @@ def _what_is_known(rule: Rule, tier: Tier, looked: Looked) -> str:
     if looked.said and asked and looked.verdict is Verdict.BREACH and tier.datapoints is None:
         seen = f"{seen}: {tier_text(tier, rule.unit)}"
     return seen
+
+
+def _stays(looked: Looked) -> str:
+    """Return that it does not end for want of knowledge; but for a gate that does not hold, which has said when."""
+    return "" if looked.said.endswith(ENDS) else ", and does not end on that"
 
 
 def _until(at: float, looked: Looked) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from evaluator.engine.alerts import Alert
 from evaluator.engine.calendar import time_text
+from evaluator.engine.gate import ENDS
 from evaluator.engine.wording import held_text
 from evaluator.incidents.announce import Circumstances, announce_changed, notice
 from evaluator.incidents.changes import Changes
@@ -57,7 +58,7 @@ def unseen_because(failure: str, alerts: Sequence[Alert]) -> str:
     if failure:
         return failure
     if all(alert.unmet_since is not None for alert in alerts):
-        return "only_if does not hold"
+        return f"only_if does not hold, {ENDS}"
     if all(alert.absent > 0 for alert in alerts):
         return "its source answers without it"
     return "the answers have no value of it"

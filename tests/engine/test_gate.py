@@ -111,6 +111,13 @@ def test_what_fires_is_held_for_an_hour_where_it_does_not_hold_and_then_sees_cle
     assert evaluation.transitions[0].alert.reason == "only_if does not hold: 3 is not above 50, and has not for 1h"
 
 
+def test_it_says_that_what_fires_ends_where_it_goes_on_not_to_hold() -> None:
+    story = firing()
+    (said,) = story.said(story.look(MINUTE, rows(HI), IDLE))
+    seen = "unknown since 00:00:00 UTC: only_if does not hold: 3 is not above 50"
+    assert said == f"{seen}, which ends it once it has lasted 1h; firing since 00:00:00 UTC"
+
+
 @pytest.mark.parametrize("answer", [rows(NAN), rows(LO), rows(LO, host="web-2"), rows(HI)])
 @pytest.mark.parametrize("policy", list(NoDataPolicy))
 def test_a_total_outage_without_traffic_is_not_open_for_ever(answer, policy) -> None:

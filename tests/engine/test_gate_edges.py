@@ -136,10 +136,10 @@ BREACH = Finding(Verdict.BREACH, 595.0, 4000.0, 95.0, worse=True, said="as it wa
         (alert(State.QUIET), UNKNOWN, Verdict.UNKNOWN, "who knows"),
         (alert(State.QUIET), NOT, Verdict.CLEAR, "no"),
         (alert(State.PENDING), NOT, Verdict.CLEAR, "no"),
-        (alert(State.FIRING), NOT, Verdict.UNKNOWN, "no"),
-        (alert(State.FIRING, 4000.1 - PATIENCE), NOT, Verdict.UNKNOWN, "no"),
+        (alert(State.FIRING), NOT, Verdict.UNKNOWN, "no, which ends it once it has lasted 1h"),
+        (alert(State.FIRING, 4000.1 - PATIENCE), NOT, Verdict.UNKNOWN, "no, which ends it once it has lasted 1h"),
         (alert(State.FIRING, 4000.0 - PATIENCE), NOT, Verdict.CLEAR, "no, and has not for 1h"),
-        (alert(State.RECOVERING, 4000.1 - PATIENCE), NOT, Verdict.UNKNOWN, "no"),
+        (alert(State.RECOVERING, 4000.1 - PATIENCE), NOT, Verdict.UNKNOWN, "no, which ends it once it has lasted 1h"),
         (alert(State.RECOVERING, 0.0), NOT, Verdict.CLEAR, "no, and has not for 1h"),
     ],
 )

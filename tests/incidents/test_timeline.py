@@ -104,7 +104,7 @@ def test_that_it_is_unknown_outlives_a_restart() -> None:
         (PollFailed(FailureReason.REFUSED, "nobody listens there"), BUSY, "nobody listens there"),
         (answer(HI), PollFailed(FailureReason.TIMEOUT, "no answer"), "only_if cannot be judged: no answer"),
         (answer(HI), None, "only_if cannot be judged: it was not asked"),
-        (answer(HI), IDLE, "only_if does not hold"),
+        (answer(HI), IDLE, "only_if does not hold, which ends it once it has lasted 1h"),
         (answer(other=HI), BUSY, "its source answers without it"),
         (answer(NAN), BUSY, "the answers have no value of it"),
     ],
