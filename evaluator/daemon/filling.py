@@ -59,6 +59,8 @@ class _Work:
 
     due: float
     """When to look again, on the monotonic clock."""
+    source: object = None
+    """The adapter that was asked: another one, after an edit of its settings, may know what this one did not."""
     looked: bool = False
     """Whether it was filled once since the start: what is only late is not lacking then."""
     failures: int = 0
@@ -105,7 +107,7 @@ class Filling:
             for key, work in list(self._work.items()):
                 if not self._rules(key):
                     _leave(self._work.pop(key))
-                elif work.task is None and self._clock.monotonic() >= work.due:
+                elif work.task is None and self._is_due(key, work):
                     self._begin(key, work)
 
     async def stop(self) -> None:
@@ -115,9 +117,17 @@ class Filling:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _is_due(self, key: Key, work: _Work) -> bool:
+        source = self._equipment.sources.get(key[0].source)
+        if source is not None and source is not work.source:
+            work.failures, work.asked = 0, {}
+            return True
+        return self._clock.monotonic() >= work.due
+
     def _begin(self, key: Key, work: _Work) -> None:
         _leave(work)
         query, width = key
+        work.source = self._equipment.sources.get(query.source)
         work.task = asyncio.create_task(
             self._fill(key, work), name=f"filling {query.source}: {query.spec}, {width:g} s"
         )

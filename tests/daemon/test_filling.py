@@ -278,6 +278,26 @@ async def test_a_gap_while_running_is_filled_at_the_next_look() -> None:
         await soon(lambda: room.now - max(room.kept()) <= 900)
 
 
+@pytest.mark.parametrize("told", ["no history", "nothing", "a failure"])
+async def test_another_source_of_the_same_name_is_asked_for_all_that_the_one_before_did_not_know(told: str) -> None:
+    room = Room(unusual())
+    if told == "no history":
+        room.chronicle.tell = lambda _: None
+    else:
+        nothing = Samples((), ()) if told == "nothing" else PollFailed(FailureReason.REFUSED, "nobody listens there")
+        room.chronicle.at = lambda _: nothing
+    await room.fill()
+    async with room.looking():
+        await asyncio.sleep(0.02)
+        assert not room.kept()
+        edited = room.chronicle = Chronicle()
+        held = room.rooms.equipment.sources._open["prometheus"]
+        room.rooms.equipment.sources._open["prometheus"] = replace(held, adapter=edited)
+        await soon(lambda: len(room.kept()) == TWO_DAYS)
+        await asyncio.sleep(0.02)
+    assert len(edited.asked) == 3, "once"
+
+
 async def test_an_edited_rule_gets_nothing_of_what_it_asked_before() -> None:
     room = Room(unusual())
     edited = replace(room.rules[0], query=Query("prometheus", '{"promql":"other"}'))
