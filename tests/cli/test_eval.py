@@ -214,8 +214,10 @@ def test_an_answer_without_series_says_what_that_means_to_missed_and_absent() ->
     assert judge(absent, Samples([{}], [1.0]), None, NOW)[0].verdicts == (Verdict.CLEAR,)
     missed = Rule("r", Query("s", "{}"), (Tier(Severity.P2, None, missed=MISSED),), unit="time")
     assert list(nothing_there(missed, NOW)) == [
-        "P2: breach, if the rule never had any: never a success; one was due at 2026-09-21 02:00:00 UTC,"
-        " 20m of grace are over"
+        (
+            "P2: breach, if the rule never had any: never a success; one was due at 2026-09-21 02:00:00 UTC,"
+            " 20m of grace are over"
+        )
     ]
     assert list(nothing_there(Rule("r", Query("s", "{}"), (Tier(Severity.P1, Limit(Op.ABOVE, 1)),)), NOW)) == []
 
