@@ -157,4 +157,4 @@ def _default_summary(rule: Rule, incident: Incident, worst: Worst) -> str:
         return f"{name} is absent"
     if worst.tier.missed is not None:
         return f"{name} has not succeeded since {{value}}" if worst.alert.value else f"{name} has never succeeded"
-    return f"{name} is {{value}}"
+    return f"{name} has no value" if worst.alert.value is None else f"{name} is {{value}}"

@@ -226,7 +226,7 @@ def test_without_a_summary_and_a_file_the_title_is_the_rule_and_its_value() -> N
     plain = rule(unit=None)
     assert told_of(INCIDENT, plain, [alert()]).title == "cpu (zone=x) is 95"
     told = told_of(replace(INCIDENT, group=()), plain, [alert(value=None)])
-    assert (told.title, told.rule_at, told.unit, told.limit) == ("cpu is no value", "", None, "above 90")
+    assert (told.title, told.rule_at, told.unit, told.limit) == ("cpu has no value", "", None, "above 90")
 
 
 @pytest.mark.parametrize(
