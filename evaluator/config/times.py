@@ -45,6 +45,12 @@ _HOURS = re.compile(
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
 _LOOSE_TIME = re.compile(r"([0-9]{1,2})(?::?([0-9]{2}))?\s*(am|pm|h)?", re.IGNORECASE)
 _NAMES = {name.lower(): index for index, name in enumerate(DAYS)}
+_GROUPS = {
+    **dict.fromkeys(("weekday", "weekdays", "workday", "workdays"), "Mon-Fri"),
+    **dict.fromkeys(("weekend", "weekends"), "Sat,Sun"),
+    **dict.fromkeys(("daily", "always", "everyday"), "Mon-Sun"),
+}
+"""What people call several days."""
 _EXAMPLE = '"Mon-Fri 08:00-20:00 America/New_York"'
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 """A Monday, the first day of a leap year: from here on it is looked when a crontab line is due."""
@@ -160,6 +166,8 @@ def _minute(text: str) -> int:
     if loose is not None:
         hour = int(loose[1]) % 12 + 12 if (loose[3] or "").lower() == "pm" else int(loose[1])
         raise ValueError(f'"{text[:20]}" is not a time of day; write "{hour:02}:{loose[2] or "00"}"')
+    if text.endswith((",", ";")):
+        raise ValueError('these are several hours; write a list: ["Mon-Fri 08:00-20:00", "Sat 10:00-12:00"]')
     raise ValueError(f'"{text[:20]}" is not a time of day; write one like "08:00", as in {_EXAMPLE}')
 
 
@@ -178,7 +186,7 @@ def _day(text: str) -> int:
     """Return the number of a day."""
     if text.lower() in _NAMES:
         return _NAMES[text.lower()]
-    meant = DAYS[_NAMES[text[:3].lower()]] if text[:3].lower() in _NAMES else ""
+    meant = DAYS[_NAMES[text[:3].lower()]] if text[:3].lower() in _NAMES else _GROUPS.get(text.lower(), "")
     hint = f'did you mean "{meant}"?' if meant else f"the days are {', '.join(DAYS)}"
     raise ValueError(f'"{text[:20]}" is not a day; {hint}')
 
@@ -203,7 +211,8 @@ def _moment(value: object) -> datetime:
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*", value):
         raise ValueError(f'has no time of day; write "{value.strip()} 00:00"')
     try:
-        found = datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
+        text = value.strip() if isinstance(value, str) else ""
+        found = datetime.fromisoformat(f"{text.removesuffix(' UTC')}+00:00" if text.endswith(" UTC") else text)
     except ValueError:
         shown = f'"{value[:40]}" is not a time' if isinstance(value, str) else "must be a time"
         raise ValueError(f'{shown}; write one like "2026-12-01 02:00", or 2026-12-01T02:00:00Z') from None

@@ -68,5 +68,6 @@ def _at(day: date, clock: re.Match[str], where: tzinfo) -> float:
 
 
 def _written_out(words: str, where: tzinfo) -> float:
-    written = datetime.fromisoformat(words)
+    # Our own sentences write `2026-11-24 03:00 UTC`, and what is read there is copied.
+    written = datetime.fromisoformat(f"{words.removesuffix(' UTC')}+00:00" if words.endswith(" UTC") else words)
     return (written if written.tzinfo else written.replace(tzinfo=where)).timestamp()

@@ -54,6 +54,20 @@ def test_hours_of_the_week(
     assert reads(f'active = "{written}"').active == (ActiveHours(written, frozenset(days), start, end, timezone),)
 
 
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("weekdays 08:00-20:00", 'did you mean "Mon-Fri"?'),
+        ("Weekend 08:00-20:00", 'did you mean "Sat,Sun"?'),
+        ("daily 08:00-20:00", 'did you mean "Mon-Sun"?'),
+        ("Mon-Fri 08:00-20:00, Sat 10:00-12:00", 'write a list: ["Mon-Fri 08:00-20:00", "Sat 10:00-12:00"]'),
+    ],
+)
+def test_what_people_call_their_hours_is_told_as_it_is_written(loader: Loader, written: str, hint: str) -> None:
+    loaded = loader({"a.toml": f'{HEAD.format("x")}active = "{written}"\n'}, settings=SETTINGS)
+    assert [problem.hint for problem in loaded.problems if problem.error] == [hint]
+
+
 def test_several_hours_are_a_list_and_those_of_a_rule_take_the_place_of_the_files(reads: Callable[..., Rule]) -> None:
     defaults = 'active = ["08:00-09:00", "10:00-11:00 UTC"]'
     assert [each.text for each in reads(defaults=defaults).active] == ["08:00-09:00", "10:00-11:00 UTC"]

@@ -28,6 +28,7 @@ def local(*when: int) -> float:
         ("today 14:00", local(2026, 11, 24, 14)),
         ("2026-11-20 02:00", local(2026, 11, 20, 2)),
         ("2026-11-20", local(2026, 11, 20)),
+        ("2026-11-20 02:00 UTC", datetime(2026, 11, 20, 2, tzinfo=UTC).timestamp()),
         ("2026-11-20T02:00:00Z", datetime(2026, 11, 20, 2, tzinfo=UTC).timestamp()),
         ("2026-11-20T02:00:00+01:00", datetime(2026, 11, 20, 1, tzinfo=UTC).timestamp()),
     ],
