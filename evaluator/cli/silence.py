@@ -24,7 +24,7 @@ from evaluator.incidents.silence import Silence
 from evaluator.store.errors import CommitFailed, StoreUnavailable
 from evaluator.store.store import Store, open_store
 from evaluator.web.moments import moment_of
-from evaluator.web.silences import coverage_json, selector_text, silence_json, silence_of
+from evaluator.web.silences import BY_LENGTH, coverage_json, one_line, selector_text, silence_json, silence_of
 from evaluator.web.wording import count, localised, span, wall_clock, zone
 
 MOST = 1000
@@ -142,15 +142,21 @@ def list_(show_all: All = False, as_json: AsJson = False, url: Url = None, confi
 def end(silence: Id, by: By = None, config: Config = None) -> None:
     """End a silence early. What still fires then opens at its next breach.
 
-    Exit code 0: it has ended. 1: there is no such silence, or no daemon carried it out within ten seconds.
+    Exit code 0: it has ended. 1: there is no such silence, or no daemon carried it out within ten seconds. 2: --by
+    is no name.
     """
     wanted = silence.upper()
+    try:
+        name = one_line("by", who() if by is None else by, BY_LENGTH)
+    except ValueError as problem:
+        typer.echo(f"evaluator: {problem}", err=True)
+        raise typer.Exit(2) from None
     try:
         settings = settings_of(config)
         with open_store(settings.store.url.get_secret_value(), read_only=True) as store:
             _require_holding(store, wanted)
         with open_store(settings.store.url.get_secret_value()) as store:
-            command = Command(new_id(), CommandKind.UNSILENCE, wanted, who() if by is None else by, time.time())
+            command = Command(new_id(), CommandKind.UNSILENCE, wanted, name, time.time())
             done = ask(store, command, lambda: _is_over(_stored(store, wanted)))
     except (Unanswered, StoreUnavailable, CommitFailed) as problem:
         typer.echo(f"evaluator: {problem}", err=True)

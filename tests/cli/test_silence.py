@@ -180,6 +180,14 @@ def test_an_end_is_written_down_where_no_daemon_runs(house: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["", "x" * 101, "ann\x1b[2J"])
+def test_who_ends_it_is_a_plain_name(house: Path, name: str) -> None:
+    done = run("end", OLD.id, "--by", name)
+    assert (done.exit_code, done.stderr.startswith("evaluator: by ")) == (2, True)
+    with open_store(f"sqlite:///{house / 'state.db'}", read_only=True) as store:
+        assert store.commands() == []
+
+
 def test_what_is_over_or_was_never_there_cannot_end(house: Path) -> None:
     assert (run("end", PAST.id).exit_code, run("end", PAST.id).stdout) == (0, f"{PAST.id} has ended already\n")
     done = run("end", "nosuch\x1b[31m")
