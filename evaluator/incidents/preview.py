@@ -188,7 +188,10 @@ def _kind(before: Incident | None, incident: Incident) -> str:
 
 
 def _touched(incident: Incident) -> Touched:
-    why = incident.why if incident.close_reason is None else CLOSE_SENTENCES[incident.close_reason]
+    # The name says which series it is already.
+    why = incident.why.removeprefix(f"{series_text(incident.group)}: ")
+    if incident.close_reason is not None:
+        why = CLOSE_SENTENCES[incident.close_reason]
     return Touched(incident.rule, incident.group, incident.severity, why)
 
 

@@ -34,7 +34,7 @@ def test_a_lower_limit_opens_what_is_beyond_it_now() -> None:
     seen = effect(story, rule(tier(above=90.0)))
     assert names(seen.opens) == ["cpu (host=web-1)"]
     assert seen.sentence() == "opens 1: cpu (host=web-1)"
-    assert seen.opens[0].why == "host=web-1: 95 % is above 90 %"
+    assert seen.opens[0].why == "95 % is above 90 %"
     assert story.open == []
 
 
