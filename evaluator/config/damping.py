@@ -4,10 +4,16 @@ This module knows these keys of one rule, and what `[defaults]` say of them. It 
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from evaluator.config.fields import Keys
 from evaluator.config.keys import DefaultKeys, FlappingKeys, StormKeys
 from evaluator.engine.calendar import ActiveHours
 from evaluator.engine.damping import Flapping, Storm
+
+T = TypeVar("T", Flapping, Storm)
+_Said = FlappingKeys | StormKeys | bool | None
+"""What a table of TOML says of either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +39,18 @@ class Damped:
 
     def flapping(self) -> Flapping | None:
         """Return from when on its incidents are held open; what a table leaves open is as in the defaults, or usual."""
-        own, base = self.keys.flapping, self.defaults.flapping
-        if own is False or (own is None and base is False):
-            return None
-        found = Flapping()
-        for keys in (base, own):
-            if isinstance(keys, FlappingKeys):
-                found = replace(found, **keys.model_dump(exclude_none=True))
-        return found
+        return _damped(Flapping(), self.keys.flapping, self.defaults.flapping)
 
     def storm(self) -> Storm | None:
         """Return from when on its incidents join one of their service."""
-        own, base = self.keys.storm, self.defaults.storm
-        if own is False or (own is None and base is False):
-            return None
-        found = Storm()
-        for keys in (base, own):
-            if isinstance(keys, StormKeys):
-                found = replace(found, **keys.model_dump(exclude_none=True))
-        return found
+        return _damped(Storm(), self.keys.storm, self.defaults.storm)
+
+
+def _damped(usual: T, own: _Said, base: _Said) -> T | None:
+    """Return what is usual with what the defaults and the rule say of it; `None`: the last to speak says never."""
+    if own is False or (own is None and base is False):
+        return None
+    for keys in (base, own):
+        if isinstance(keys, Keys):
+            usual = replace(usual, **keys.model_dump(exclude_none=True))
+    return usual
