@@ -4,9 +4,11 @@ This module knows which of them are worth their place: one in each bucket, of so
 knows what is made of them (that is `trend` and `baseline`), or where they are written.
 """
 
+from evaluator.engine.rows import memory
 from evaluator.engine.rules import Rule
 from evaluator.engine.samples import Series
 from evaluator.engine.trail import Chunk, Trail, Trails, noted, outlived
+from evaluator.engine.window import SPARE_STEPS, window_size
 
 MOST_POINTS = 2_000_000
 """A rule keeps about this many samples at most; beyond that it takes no more series."""
@@ -26,7 +28,7 @@ class Kept:
         self.chunks: dict[tuple[float, Series, int], Chunk | None] = {}
         """What changed; `None`: needed no more."""
         self._trails = trails
-        self._now = now
+        self._judged_from = now - _oldest_judged(rule)
         self._changed: dict[tuple[float, Series], dict[int, Chunk]] = {}
         self._series = {series for _, series in trails} if self.keeps else set()
         self.most = max(FEWEST_SERIES, MOST_POINTS // sum(keep.points for keep in self.keeps)) if self.keeps else 0
@@ -43,7 +45,7 @@ class Kept:
         for keep in self.keeps:
             key = (keep.width, series)
             trail = self.trail(*key)
-            found = noted(trail, keep.width, at, value) if at >= self._now - keep.span else None
+            found = noted(trail, keep.width, at, value)
             if found is not None:
                 number, chunk = found
                 self._changed[key] = {**trail, number: chunk}
@@ -63,5 +65,14 @@ class Kept:
         by_width = {keep.width: keep for keep in self.keeps}
         for (width, series), trail in self._trails.items():
             keep = by_width.get(width)
-            for number in trail if keep is None else outlived(trail, keep, self._now):
+            for number in trail if keep is None else outlived(trail, keep, self._judged_from):
                 self.chunks[width, series, number] = None
+
+
+def _oldest_judged(rule: Rule) -> float:
+    """Return by how many seconds a sample that is judged may be older than the slot: late, or one of the last N.
+
+    Each is held against what was before it, and not before the slot.
+    """
+    last = max(window_size(tier) for tier in rule.tiers) + SPARE_STEPS
+    return max(memory(rule), last * rule.step + rule.lag)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from evaluator.engine import kept
+from evaluator.engine.alerts import State
 from evaluator.engine.kept import Kept
 from evaluator.engine.rules import Query, Rule, Severity, Tier
 from evaluator.engine.samples import Samples, series_of
@@ -39,10 +40,22 @@ def test_samples_are_kept_at_their_own_timestamps_late_ones_too() -> None:
     assert kept_of(story) == [(60.0, 1.0), (120.0, 2.0), (180.0, 3.0), (240.0, 4.0)]
 
 
-def test_what_is_older_than_anybody_looks_back_is_not_kept() -> None:
+def test_what_is_too_old_to_be_judged_is_not_kept() -> None:
     story = Play(rising())
-    story.look(3000, rows(1.0, 2.0, at=[3000.0 - 960.0 - 1.0, 3000.0 - 960.0]))
-    assert kept_of(story) == [(2040.0, 2.0)]
+    story.look(9000, rows(1.0, 2.0, at=[9000.0 - HOUR - 1.0, 9000.0 - HOUR]))
+    assert kept_of(story) == [(5400.0, 2.0)]
+
+
+def test_a_late_sample_has_its_place_in_a_window_that_is_shorter_than_its_lag() -> None:
+    fast = Tier(Severity.P1, None, trend=Trend(Way.RISING, 0.5, share=True, over=300.0))
+    story = Play(rule(fast, lag=360.0))
+    for slot in range(480, 720, 60):
+        newest = slot - 360.0
+        # Every second sample comes two periods after the others.
+        at = [newest - 180.0, newest] if newest % 120 else [newest - 60.0]
+        story.look(slot, rows(*at, at=at))
+    story.look(720, rows(240.0, 300.0, 360.0, at=[240.0, 300.0, 360.0]))
+    assert story.state() is State.FIRING
 
 
 def test_a_quiet_series_is_kept_without_a_row() -> None:
@@ -103,8 +116,8 @@ def test_two_million_samples_are_the_most() -> None:
 def test_what_is_outlived_is_dropped_once_an_hour_whether_its_series_comes_or_not() -> None:
     story = Play(rising())
     story.look(0, Samples([{"host": "web-1"}, {"host": "web-2"}], [1.0, 1.0]))
-    # The last sample of a chunk is needed for the window and one bucket more.
-    end = CHUNK * 60.0 + 960.0
+    # The last sample of a chunk is needed for the window and one bucket more, and that of the oldest that is judged.
+    end = CHUNK * 60.0 + 960.0 + HOUR
     hour = math.ceil(end / HOUR) * HOUR
     story.look(hour - 60, rows(1.0))
     assert len(story.trails) == 2
