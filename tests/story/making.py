@@ -420,7 +420,7 @@ def setting(dice: Dice, *, inhibits: bool, short: bool) -> Setting:
         slow = dice.pick((6.0, 30.0))
     kinds = {name: dice.pick(("values",) * 6 + ("missed", "absent")) for name in ("r1", "r2")}
     if late:
-        kinds["r1"], looks_back = "values", ()
+        kinds["r1"] = "values"
     start = dice.pick((START, START, 1_772_712_000.0 // 21_600 * 21_600))  # Three days before New York's clocks change.
     return Setting(late, slow, start, kinds, looks_back, inhibits and dice.pick((False, True)), short)
 

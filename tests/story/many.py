@@ -190,7 +190,7 @@ def main() -> int:
             each = 1000 * given.processes * (time.monotonic() - begun) / played
             done = next((start for start, it in zip(starts, tasks, strict=True) if not it.done()), starts.stop)
             print(  # noqa: T201
-                f"{played} histories, {len(wrong)} wrong, {each:.2f} ms each on a core; all before {done} are played",
+                f"{played} histories, {len(wrong)} wrong {wrong[-3:]}, {each:.2f} ms each on a core; all before {done} are played",
                 file=sys.stderr,
             )
     for seed in wrong[: given.shown]:

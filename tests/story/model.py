@@ -360,7 +360,8 @@ class Model:
         past = Past(rule, series, self.kept, self.since[rule.name])
         missed = rule.no_data.policy is NoDataPolicy.BREACH
         unknown = (rule.name, series) not in self.newest and self.is_quiet(rule.name, series)
-        if rows[0].at is not None and unknown and not missed:
+        looks_back = any(tier.trend is not None or tier.unusual is not None for tier in rule.tiers)
+        if rows[0].at is not None and unknown and not missed and not looks_back:
             known = [(row.value, row.at) for row in rows if row.at is not None and not math.isnan(row.value)]
             if not any(past.holds(tier, value, at) for value, at in known for tier in rule.tiers):
                 return  # What was never beyond a limit is not remembered: its late samples are as new as any.
