@@ -39,6 +39,7 @@ test: install ## Run the whole test suite, against real servers.
 bench: install ## Measure what sources, judging and the daemon cost, as the tables of docs/performance.md; a quarter of an hour.
 	$(BIN)/python -m bench.sources
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.language
 	$(BIN)/python -m bench.daemon
 
 coverage: install ## Prove that tests/engine and tests/incidents reach every branch of the two pure stations.

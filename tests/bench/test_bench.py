@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import daemon, engine, sources
+from bench import daemon, engine, language, sources
 from bench.answers import LIMIT, answer, query
 from bench.measuring import Spread, cpu, seconds, table
 
@@ -21,6 +21,14 @@ def test_the_engine_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.startswith("Measured on ")
     assert printed.count("### ") == 5
     assert len(rows_of(printed)) == 1 + 2 + 2 + 2 + 2
+
+
+def test_the_language_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    language.main(["--quick"])
+    names = [row[0] for row in rows_of(capsys.readouterr().out)]
+    assert [sum(word in name for name in names) for word in ("quiet", "rising", "unusual", "only_if", "storms")] == [
+        1, 1, 1, 2, 4
+    ]  # fmt: skip
 
 
 def test_the_daemon_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
