@@ -91,6 +91,15 @@ def test_a_humans_resolve_is_respected_from_its_very_time_on(now, held) -> None:
     assert bool(mutes_now(story, story.rules["cpu"], now)) is held
 
 
+def test_an_alert_and_its_series_are_held_back_by_the_same_resolve_whatever_other_rules_have_open() -> None:
+    story = Story.of(rule(), rule(name="disk")).tell([(0, HI)])
+    story.look(0, HI, rule="disk")
+    story.obey(60, CommandKind.RESOLVE, story.world.open_incidents("cpu")[0].id)
+    found = mutes_now(story, story.rules["cpu"], 120)
+    assert [mute.kind for mute in found] == [MuteKind.RESPITE]
+    assert mutes_of(story.world, story.in_force, story.rules["cpu"], story.alert(), 120) == found
+
+
 def test_a_resolve_by_nobody_in_particular_is_one_by_hand() -> None:
     story = Story.of(rule()).tell([(0, HI)])
     command = Command("c", CommandKind.RESOLVE, story.open[0].id, "", 60)
@@ -101,7 +110,7 @@ def test_a_resolve_by_nobody_in_particular_is_one_by_hand() -> None:
 
 
 def test_a_group_with_an_open_incident_is_not_held_back_by_a_resolve_of_an_earlier_one() -> None:
-    story = Story.of(rule(), rule(name="disk"))
+    story = Story.of(rule())
     story.look(0, web_1=HI, web_2=HI)
     ended = next(incident for incident in story.open if incident.group == WEB)
     story.obey(60, CommandKind.RESOLVE, ended.id)
