@@ -224,7 +224,7 @@ def format_value(value: float, unit: str | None) -> str:
         "bytes": _size,
         "bytes_per_second": lambda number: f"{_size(number)}/s",
         "per_second": lambda number: f"{plain(number)}/s",
-        TIME: time_text,
+        TIME: lambda number: time_text(number) if number > 0 else "never",
     }
     return writers.get(unit, plain)(value)
 
