@@ -2,9 +2,10 @@
 
 from evaluator.engine.alerts import State
 from evaluator.engine.damping import Flapping, Storm
-from evaluator.engine.rules import Recover
+from evaluator.engine.rules import Recover, Severity
+from evaluator.engine.samples import Samples
 from evaluator.incidents.incident import STORM, CloseReason, IncidentState
-from tests.stories import HI, LO, Story, rule, tier
+from tests.stories import HI, LO, Story, labels, rule, tier
 
 HOUR = 3600.0
 SILENCED = "silenced by ann until 1970-01-01 01:00 UTC: disk swap"
@@ -42,6 +43,26 @@ def test_what_opens_is_open_since_its_evaluation_and_was_seen_in_it() -> None:
     assert incident.state is IncidentState.OPEN
     assert (incident.opened_at, incident.updated_at, incident.known_at) == (60, 60, 60)
     assert [(event.at, event.kind.value) for event in story.events] == [(60, "opened"), (60, "flapping")]
+
+
+def test_the_worst_value_says_why_it_opens_and_not_the_first() -> None:
+    story = Story.of(rule(group_by=()))
+    story.look(60, web_1=91.0, web_2=99.0)
+    assert story.lines("opened") == ["opened as P1: host=web-2: 99 % is above 90 %"]
+
+
+def test_a_severity_that_is_over_is_told_once() -> None:
+    story = Story.of(rule(tier(Severity.P0, 97), tier(Severity.P2, 90)))
+    story.tell([(60, 99.0), (120, HI), (180, HI), (240, HI)])
+    assert story.kinds == ["opened", "lowered"]
+
+
+def test_what_was_only_pending_says_nothing_of_why_an_incident_ended() -> None:
+    story = Story.of(rule(tier(Severity.P1, 97), tier(Severity.P2, 90, for_=600.0), group_by=()))
+    story.look(60, web_1=99.0, web_2=HI)
+    assert story.state(Severity.P2, labels(host="web-2")) is State.PENDING
+    story.look(120, Samples([{"host": "web-2"}], [LO], gone=frozenset({labels(host="web-1")})))
+    assert [incident.close_reason for incident in story.world.ended_incidents()] == [CloseReason.GONE]
 
 
 def test_an_incident_whose_alerts_are_lost_has_recovered() -> None:
