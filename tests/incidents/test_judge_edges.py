@@ -8,6 +8,7 @@ from evaluator.engine.samples import Samples
 from evaluator.engine.shapes import Missed, Trend, Way
 from evaluator.engine.trail import values
 from evaluator.incidents.changes import Remembered, SeriesKey
+from evaluator.incidents.judge import assess
 from tests.stories import HI, LO, WEB, Story, answer, rule, tier
 
 TREND = Trend(Way.RISING, 10.0, share=False, over=3600.0)
@@ -40,3 +41,18 @@ def test_a_series_that_must_not_be_missing_is_written_and_dropped_with_its_end()
     assert story.look(60, LO).series == {key: Remembered("cpu", WEB, 0.0)}
     assert story.look(120, answer(web_2=LO)).series[key] == Remembered("cpu", WEB, 60.0)
     assert story.look(180, Samples(gone=frozenset({WEB}))).series[key] is None
+
+
+def test_a_quiet_rule_is_not_marked_twice_at_one_time_nor_before_ten_minutes_have_passed() -> None:
+    story = Story.of(rule()).tell([(60, LO)])
+    assert [bool(story.look(now, LO).judged) for now in (60, 60.5, 659, 660)] == [False, False, False, True]
+    assert bool(story.look(600, LO).judged)
+
+
+def test_the_evaluation_itself_is_told_besides_what_it_changes() -> None:
+    story = Story.of(rule())
+    judgement = assess(
+        story.world, story.rules["cpu"], answer(HI), 60, routes=story.routes, instance="test", ids=story.ids
+    )
+    assert [looked.value for looked in judgement.evaluation.looked] == [HI]
+    assert judgement.evaluation.transitions == judgement.changes.transitions
