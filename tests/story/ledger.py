@@ -3,7 +3,7 @@
 It knows rules, alerts and times as they are told to it, and keeps plain lists. It never imports the real judging code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -98,8 +98,8 @@ class Ledger:
         self.rules: dict[str, Rule] = {}
         self.slots: dict[str, float] = {}
         """When each rule was last looked at, since the start."""
-        self.untold: set[Group] = set()
-        """Whose incidents nobody was and nobody will be told of: every receiver refused them."""
+        self.was_told: Callable[[ModelIncident], bool] = lambda _: True
+        """Whether anybody may have heard of an incident that has ended: who knows the wire says so."""
 
     def still_open(self, rule: str | None = None) -> list[ModelIncident]:
         """Return the open incidents, of one rule or of all."""
@@ -240,12 +240,10 @@ class Ledger:
         rule = self.rules.get(parent)
         oldest = slot - (3 * rule.step + rule.lag if rule is not None else 0.0)
         for incident in self.incidents:
-            if (incident.rule, incident.group) in self.untold:
-                continue
             parts = [(group, catch) for (name, group), catch in incident.caught.items() if name == parent]
             if incident.ended is not None:
                 members = incident.members if incident.rule == parent else {group for group, _ in parts}
-                fresh = 0 <= slot - incident.closed_at < AFTERWARDS
+                fresh = 0 <= slot - incident.closed_at < AFTERWARDS and self.was_told(incident)
             elif incident.rule == parent:
                 members, fresh = incident.members, incident.known_at >= oldest
             else:

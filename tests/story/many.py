@@ -1,7 +1,7 @@
 """A great many short histories, each with its seed: `python -m tests.story.many --histories 1000000 --processes 2`.
 
-Every hundredth is told to a real store, the others to one in memory. A disagreement is shrunk and printed with its seed;
-`--only SEED` plays that one again. It judges nothing: who disagrees is found out in `play` and `ending`.
+Every hundredth is told to a real store, the others to one in memory. A disagreement is shrunk and printed with its
+seed; `--only SEED` plays that one again. It judges nothing: who disagrees is found out in `play` and `ending`.
 """
 
 import argparse
@@ -189,10 +189,8 @@ def main() -> int:
             played, wrong = played + number, wrong + seeds
             each = 1000 * given.processes * (time.monotonic() - begun) / played
             done = next((start for start, it in zip(starts, tasks, strict=True) if not it.done()), starts.stop)
-            print(  # noqa: T201
-                f"{played} histories, {len(wrong)} wrong {wrong[-3:]}, {each:.2f} ms each on a core; all before {done} are played",
-                file=sys.stderr,
-            )
+            said = f"{played} histories, {len(wrong)} wrong {wrong[-3:]}, {each:.2f} ms each on a core"
+            print(f"{said}; all before {done} are played", file=sys.stderr)  # noqa: T201
     for seed in wrong[: given.shown]:
         print(report(seed))  # noqa: T201
     print(f"{played} histories, {len(wrong)} wrong: {' '.join(wrong)}")  # noqa: T201

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from evaluator.engine.rules import Rule, RuleSet
 from evaluator.incidents.commands import Command, CommandKind
+from evaluator.incidents.deliveries import Action
 from evaluator.incidents.silence import Silence
 from tests.story.installation import Installation
-from tests.story.ledger import ModelSilence
+from tests.story.ledger import ModelIncident, ModelSilence
 from tests.story.model import Answer, Model, Row
 from tests.story.surroundings import Store
 from tests.story.worlds import (
@@ -63,7 +64,15 @@ class Play:
         start, model = history.start, Model()
         model.reload(history.rules, history.rules.windows.values(), start)
         real = Installation(history.rules, store=store, now=start)
-        return cls(real, model, start, GRID * history.slow, start, history.late, latest=start)
+        play = cls(real, model, start, GRID * history.slow, start, history.late, latest=start)
+        model.ledger.was_told = play.was_told
+        return play
+
+    def was_told(self, incident: ModelIncident) -> bool:
+        """Return whether a request left that told of an incident: which they are is no judgement."""
+        about = (incident.rule, incident.group, incident.opened_at)
+        ids = {it.id for it in self.real.world.incidents.values() if (it.rule, it.group, it.opened_at) == about}
+        return any(it.delivery.incident in ids and it.delivery.action is Action.TRIGGER for it in self.real.sent)
 
     def steps(self, happenings: tuple[Happening, ...]) -> Iterator[str]:
         """Play it, and stop after everything that anything can be seen after."""
