@@ -43,6 +43,9 @@ class Kept:
                 return
             self._series.add(series)
         for keep in self.keeps:
+            # What a source tells of weeks, for the widest of buckets, would fill the others for nothing.
+            if at < self._judged_from - keep.span:
+                continue
             key = (keep.width, series)
             trail = self.trail(*key)
             found = noted(trail, keep.width, at, value)

@@ -10,7 +10,7 @@ from evaluator.engine.kept import Kept
 from evaluator.engine.rules import Query, Rule, Severity, Tier
 from evaluator.engine.samples import Samples, series_of
 from evaluator.engine.shapes import Trend, Unusual, Way
-from evaluator.engine.trail import CHUNK, points
+from evaluator.engine.trail import CHUNK, Chunk, points
 from tests.engine.plays import Play, rows
 from tests.stories import FAILED, LO, NAN, WEB, rule, tier
 
@@ -44,6 +44,21 @@ def test_what_is_too_old_to_be_judged_is_not_kept() -> None:
     story = Play(rising())
     story.look(9000, rows(1.0, 2.0, at=[9000.0 - HOUR - 1.0, 9000.0 - HOUR]))
     assert kept_of(story) == [(5400.0, 2.0)]
+
+
+def test_a_sample_of_the_past_is_kept_in_each_width_only_as_far_as_that_is_looked_back() -> None:
+    both = rule(Tier(Severity.P1, None, trend=RISING, unusual=Unusual(by=4.0)))
+    short, long = both.keeps
+    now, latest = 4_000_000.0, 4_000_000.0 - HOUR
+    noting = Kept(both, {}, now)
+    for at in (latest - short.span - 0.5, latest - short.span, latest - long.span - 0.5, latest - long.span):
+        noting.note(WEB, at, 1.0)
+    assert sum(math.isfinite(value) for chunk in _chunks(noting, short.width) for value in chunk) == 1
+    assert sum(math.isfinite(value) for chunk in _chunks(noting, long.width) for value in chunk) == 2
+
+
+def _chunks(noting: Kept, width: float) -> list[Chunk]:
+    return [chunk for (of, _, _), chunk in noting.chunks.items() if of == width and chunk is not None]
 
 
 def test_a_late_sample_has_its_place_in_a_window_that_is_shorter_than_its_lag() -> None:
