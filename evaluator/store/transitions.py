@@ -69,7 +69,15 @@ def write(connection: Connection, transitions: Iterable[Transition]) -> None:
 def _to_row(transition: Transition) -> upsert.Row:
     alert = transition.alert
     identity = (alert.rule, alert.severity.value, sorted(alert.series), float(alert.judged))
-    what = (transition.before.value, alert.state.value, transition.cause.value, alert.reason)
+    value = None if alert.value is None else float(alert.value)
+    what = (
+        transition.before.value,
+        alert.state.value,
+        alert.verdict.value,
+        value,
+        transition.cause.value,
+        alert.reason,
+    )
     return {
         "key": digest(*identity, *what),
         "of": digest(alert.rule),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, text
 
-from evaluator.engine.alerts import State
+from evaluator.engine.alerts import State, Verdict
 from evaluator.engine.evaluate import Cause, Transition
 from evaluator.engine.rules import Severity
 from evaluator.engine.samples import Series
@@ -123,6 +123,16 @@ def test_a_rule_of_any_name_can_be_asked_why(store: Store) -> None:
     name = "".join(f"{number * 7919:x}" for number in range(2000))
     store.commit(changes(transitions=(turned(NOW, name),)))
     assert [row.rule for row in store.transitions(name)] == [name]
+
+
+def test_transitions_that_differ_in_their_verdict_or_value_only_are_both_kept(store: Store) -> None:
+    clear, between = turned(NOW, verdict=Verdict.CLEAR, value=None), turned(NOW, verdict=Verdict.BETWEEN, value=None)
+    valued = turned(NOW, verdict=Verdict.BETWEEN, value=1.0)
+    for _ in range(2):
+        store.commit(Changes(transitions=[clear, between, valued]))
+    found = {(row.verdict, row.value) for row in store.transitions("cpu-high")}
+    assert found == {(Verdict.CLEAR, None), (Verdict.BETWEEN, None), (Verdict.BETWEEN, 1.0)}
+    assert count(store, "transitions") == len(found)
 
 
 def test_transitions_are_forgotten_the_oldest_first_a_bounded_part_at_a_time(store: Store) -> None:
