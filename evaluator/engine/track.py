@@ -139,7 +139,8 @@ class Track:
     def _judge_last_success(self, *, worse: bool) -> None:
         """Judge a job by the last success that it told of: it has told of none since."""
         value, now = self.alert.value, self.answer.now
-        first = self.alert.series == NOBODY and (self.before is None or self.before.state is not State.QUIET)
+        nobody = self.alert.series == NOBODY and not self.answer.samples.labels
+        first = nobody and (self.before is None or self.before.state is not State.QUIET)
         if self.sight is None or (value is None and not first):
             return
         look = self.sight.look(now, value)

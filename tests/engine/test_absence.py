@@ -250,6 +250,15 @@ def test_a_job_that_never_had_a_series_is_missed_as_nobody_until_one_comes() -> 
     assert (story.state(), story.state(NOBODY)) == (Q, Q)
 
 
+def test_a_more_patient_tier_misses_nobody_in_the_answer_with_the_first_series() -> None:
+    patient = Tier(Severity.P1, None, missed=replace(NIGHTLY, grace=NIGHTLY.grace + 60.0))
+    story = nightly(patient, Tier(Severity.P2, None, missed=NIGHTLY))
+    story.look(DUE + 1200, Samples())
+    assert (story.state(NOBODY), story.state(NOBODY, Severity.P2)) == (Q, F)
+    story.look(DUE + 1260, rows(DUE + 1250))
+    assert (story.state(NOBODY), story.state(NOBODY, Severity.P2)) == (Q, Q)
+
+
 def test_nobody_goes_on_as_the_series_without_labels_if_that_is_what_comes() -> None:
     story = nightly()
     story.look(DUE + 1200, Samples())
