@@ -142,7 +142,7 @@ class Ledger:
                 if incident.group == group:
                     joining = {series for _, series in counting.get(group, [])}
                     incident.members = (incident.members | joining) & members
-                    incident.known_at = max(known[group].values())
+                    incident.known_at = max(incident.known_at, *known[group].values())
             for storm in self.still_open(STORM):
                 if (rule.name, group) in storm.caught:
                     storm.caught[rule.name, group].known = known[group]
