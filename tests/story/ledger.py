@@ -190,7 +190,7 @@ class Ledger:
 
     def open(self, rule: str, group: Series, service: str, severity: Severity, slot: float) -> ModelIncident:
         """Open one incident."""
-        incident = ModelIncident(len(self.incidents), rule, group, severity, slot, service, known_at=slot)
+        incident = ModelIncident(len(self.incidents), rule, group, severity, slot, service)
         self.incidents.append(incident)
         return incident
 
