@@ -195,13 +195,20 @@ async def test_very_many_alerts_are_written_beside_the_loop() -> None:
             await asyncio.sleep(0.005)
             longest = max(longest, loop.time() - before)
 
-    beating = asyncio.create_task(beat())
-    start = asyncio.get_running_loop().time()
-    response = await ask("/api/v1/rules", shown)
-    took = asyncio.get_running_loop().time() - start
-    beating.cancel()
-    assert len(json.loads(response.content)["data"]["groups"][0]["rules"][1]["alerts"]) == 5_000
-    assert longest < took / 2
+    async def share() -> float:
+        """Return for which part of the time that an answer takes the loop stood still at most."""
+        nonlocal longest
+        longest = 0.0
+        beating = asyncio.create_task(beat())
+        start = asyncio.get_running_loop().time()
+        response = await ask("/api/v1/rules", shown)
+        took = asyncio.get_running_loop().time() - start
+        beating.cancel()
+        assert len(json.loads(response.content)["data"]["groups"][0]["rules"][1]["alerts"]) == 5_000
+        return longest / took
+
+    # A machine with other things to do stops a process now and then; written in the loop, it would be all of the time, always.
+    assert min([await share() for _ in range(4)]) < 0.5
 
 
 async def test_requests_beside_each_other() -> None:
