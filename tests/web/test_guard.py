@@ -207,7 +207,7 @@ async def test_very_many_alerts_are_written_beside_the_loop() -> None:
         assert len(json.loads(response.content)["data"]["groups"][0]["rules"][1]["alerts"]) == 5_000
         return longest / took
 
-    # A machine with other things to do stops a process now and then; written in the loop, it would be all of the time, always.
+    # A machine with other things to do stops a process now and then; written in the loop it would be all of the time.
     assert min([await share() for _ in range(4)]) < 0.5
 
 
