@@ -78,3 +78,10 @@ def test_only_what_fires_or_recovers_is_active_and_only_that_can_be_stale() -> N
 def test_a_breach_notes_its_value_and_when_it_was_known() -> None:
     alert = advance(quiet_alert(KEY, 0.0), SLOW, Finding(BREACH, 55.0, 60.0, 7.0), 60.0)
     assert (alert.value, alert.known, alert.judged, alert.verdict) == (7.0, 55.0, 60.0, BREACH)
+
+
+@pytest.mark.parametrize(("value", "noted"), [(8.0, 8.0), (None, 7.0)])
+def test_what_is_not_known_to_be_wrong_notes_its_value_where_it_has_one(value: float | None, noted: float) -> None:
+    before = advance(quiet_alert(KEY, 0.0), SLOW, Finding(BREACH, 60.0, 60.0, 7.0), 60.0)
+    alert = advance(before, SLOW, Finding(Verdict.UNKNOWN, 115.0, 120.0, value), 60.0)
+    assert (alert.value, alert.known, alert.judged, alert.verdict) == (noted, 60.0, 120.0, Verdict.UNKNOWN)

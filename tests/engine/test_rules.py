@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from evaluator.engine.rules import BUILT_IN, Limit, Mode, Op, Query, Rule, Severity, Tier
+from evaluator.engine.rules import BUILT_IN, Limit, Mode, Op, Query, Rule, RuleSet, Severity, Tier
 from evaluator.engine.shapes import Keep, Missed, Trend, Unusual, Way
 from tests.stories import rule, tier
 
@@ -126,3 +126,9 @@ def test_what_a_rules_alerts_stand_on_is_what_it_asks_how_it_groups_and_which_ti
 def test_a_tier_is_found_by_its_severity() -> None:
     found: Rule = rule(tier(Severity.P1, 1.0), tier(Severity.P2, 2.0))
     assert [found.tier(severity) for severity in Severity] == [None, *found.tiers, None]
+
+
+def test_the_rules_of_a_set_come_in_the_order_in_which_they_were_read() -> None:
+    rules = RuleSet({name: rule(name=name) for name in ("b", "a")})
+    assert [each.name for each in rules] == ["b", "a"]
+    assert (len(rules), rules.get("a"), rules.get("c")) == (2, rule(name="a"), None)

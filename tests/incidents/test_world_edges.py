@@ -1,11 +1,14 @@
 """What the world in memory takes in, gives back and drops, row by row."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
+from evaluator.engine.alerts import AlertKey, quiet_alert
 from evaluator.engine.maintenance import Selector
+from evaluator.engine.rules import Severity
 from evaluator.engine.trail import CHUNK, Chunk
 from evaluator.incidents.changes import Changes, ChunkKey, Judged, Remembered, Saved, SeriesKey
 from evaluator.incidents.deliveries import Delivery, DeliveryState
@@ -137,6 +140,26 @@ def test_a_copy_is_equal_and_a_world_of_its_own() -> None:
     assert copy != story.world
     story.take(Changes(judged={"cpu": None}))
     assert copy == before
+
+
+def test_what_is_held_back_is_copied_and_goes_with_its_rule() -> None:
+    world = World()
+    held: dict[str, Mapping[AlertKey, str]] = {"cpu": {AlertKey("cpu", Severity.P1, WEB): "silenced"}, "disk": {}}
+    world.apply(Changes(held=held, judged={"cpu": judged("cpu")}))
+    copy = world.copied()
+    world.apply(Changes(judged={"cpu": None}))
+    assert (world.held, copy.held) == ({"disk": {}}, held)
+
+
+def test_alerts_come_and_go_and_a_rule_without_any_has_no_book() -> None:
+    world = World()
+    one, two = (quiet_alert(AlertKey("cpu", Severity.P1, series), 60.0) for series in (WEB, OTHER))
+    world.apply(Changes(alerts={one.key: None}))
+    assert world.alerts == {}
+    world.apply(Changes(alerts={one.key: one, two.key: None}))
+    assert world.alerts == {"cpu": {(Severity.P1, WEB): one}}
+    world.apply(Changes(alerts={one.key: None}))
+    assert world.alerts == {}
 
 
 def row() -> Delivery:
