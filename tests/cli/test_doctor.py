@@ -303,7 +303,9 @@ def test_what_the_events_host_answers_is_judged(
     if ahead:
         (clock,) = [each["found"] for each in section["checkups"] if each["subject"] == "clock"]
         assert ("behind" if ahead > 0 else "ahead of") in clock
-        assert "60 s" in clock or "59 s" in clock
+        # The server's clock has whole seconds, and the answer takes a moment, on a busy machine more than one.
+        (off,) = re.findall(r"(\d+) s ", clock)
+        assert abs(int(off) - 60) <= 5
 
 
 @pytest.mark.parametrize(("where", "words"), [("nobody", ": nobody listens there"), ("hole", "no answer within 0.5 s")])
