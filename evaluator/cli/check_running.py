@@ -21,6 +21,7 @@ from evaluator.incidents.preview import Answers, Effect, Touched, changed_rules,
 from evaluator.incidents.world import World
 from evaluator.store.errors import StoreUnavailable
 from evaluator.store.store import open_store
+from evaluator.web.wording import count
 
 SHOWN = 20
 """Lines of each kind."""
@@ -79,7 +80,7 @@ def draw(console: Console, found: Effect) -> None:
     if not found:
         console.print("Nothing changes: these rules are in force.")
         return
-    edits = [f"{len(found.changed)} rules new or changed"] if len(found.changed) != 1 else ["1 rule new or changed"]
+    edits = [f"{count(len(found.changed), 'rule')} new or changed"]
     edits += [f"{len(found.removed)} removed"] if found.removed else []
     console.print(line((f"opens {len(found.opens)}, closes {len(found.closes)}", "bold"), f" ({', '.join(edits)})"))
 
